@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Names of instances and of their files, checked once."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import InputError
+from .wire import encode_text
+
+MAX_UMID = 63  # UMID_LEN - 1; a longer one silently becomes six random characters
+MAX_SOCKET_PATH = 107  # sun_path less its NUL; beyond it an instance boots without a console
+
+
+def check_umid(umid: str) -> str:
+    """Return umid when a kernel would take it as it is.
+
+    ``.`` and ``..`` are deadly (the kernel's clean-up deletes the files of uml_dir or of its parent);
+    a slash or more than 63 bytes silently become a random name (linux arch/um/os-Linux/umid.c).
+
+    :raises InputError: when it would not
+    """
+    if umid in ("", ".", ".."):
+        raise InputError(f"{umid!r} cannot be a umid; expected a plain name", umid=umid)
+    if any(char in umid for char in "/\0\n"):
+        raise InputError(f"the umid {umid!r} holds a slash, a NUL or a newline; expected a plain name", umid=umid)
+    size = len(encode_text(umid))
+    if size > MAX_UMID:
+        raise InputError(f"the umid {umid!r} is {size} bytes long; the kernel takes at most {MAX_UMID}", umid=umid)
+    return umid
+
+
+def console_path(uml_dir: str, umid: str) -> str:
+    """Return the path of an instance's console socket.
+
+    :raises InputError: when the path does not fit a socket address
+    """
+    path = os.path.join(uml_dir, check_umid(umid), "mconsole")
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise InputError(
+            f"the console path {path!r} is {len(os.fsencode(path))} bytes long; a socket path has at most"
+            f" {MAX_SOCKET_PATH}, so choose a shorter uml_dir or umid",
+            umid=umid,
+        )
+    return path
