@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation of the options by which every module names its instances."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """The instances that a task is about."""
+
+    DOCUMENTATION = r"""
+options:
+  umid:
+    description:
+      - Name of the instance, as given to its kernel with C(umid=).
+      - Not needed where the instance itself is the inventory host, with the connection P(uml.mconsole.mconsole#connection).
+    type: str
+  umids:
+    description:
+      - Names of instances, or globs such as V(web*), all on the same VM host.
+      - The task acts on all of them at once, and returns each one's result under RV(ignore:instances).
+    type: list
+    elements: str
+  uml_dir:
+    description:
+      - Directory on the VM host that holds C(UMID/mconsole) and C(UMID/pid).
+      - By default C(~/.uml) of the user that the task runs as on the VM host; an instance that is not there is looked
+        for among all running instances of the VM host.
+    type: str
+  timeout:
+    description: Seconds that each exchange with a console may take.
+    type: float
+    default: 5.0
+"""

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What an operation is handed: its parameters, its instance, and the one way to each."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from typing import Any, Dict, Iterator, List, Optional
+
+from .._mconsole.console import TIMEOUT, Console
+from .._mconsole.errors import UnansweredError
+from .._mconsole.instances import Place
+from .._mconsole.sockets import Sockets
+
+COMMON_ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "umid": {"type": "str"},
+    "umids": {"type": "list", "elements": "str"},
+    "uml_dir": {"type": "str"},
+    "timeout": {"type": "float", "default": TIMEOUT},
+}
+_POLL = 0.02
+
+
+class Task:
+    """One operation on one instance (or, with an empty place, on the VM host).
+
+    ``params`` are validated; ``check`` forbids every change, and the console of a check run cannot send one.
+    """
+
+    def __init__(
+        self, params: Dict[str, Any], check: bool = False, place: Optional[Place] = None, sockets: Optional[Sockets] = None
+    ) -> None:
+        self.params = params
+        self.check = check
+        self.place = place or Place("", "")
+        self.sockets = sockets
+        self.warnings: List[str] = []
+        self._console: Optional[Console] = None
+
+    @property
+    def umid(self) -> str:
+        """Return the instance's name."""
+        return self.place.umid
+
+    @property
+    def timeout(self) -> float:
+        """Return the seconds that one console exchange may take."""
+        return float(self.params.get("timeout") or TIMEOUT)
+
+    @property
+    def console(self) -> Console:
+        """Return the instance's console; it is opened by the first command, not here."""
+        if self._console is None:
+            self._console = Console(
+                self.place.console, self.umid, self.timeout, sockets=self.sockets, read_only=self.check
+            )
+        return self._console
+
+    def warn(self, text: str) -> None:
+        """Add a warning to the result."""
+        self.warnings.append(text)
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep other clients of ours on this VM host from changing the instance meanwhile.
+
+        The lock is on the kernel's own pid file, so it leaves nothing behind and is gone with its holder.
+
+        :raises UnansweredError: when another client holds it for longer than the time-out
+        """
+        with open(self.place.pid_file, "rb") as stream:
+            _lock(stream.fileno(), time.monotonic() + max(self.timeout, 30.0), self.umid)
+            yield
+
+
+def _lock(descriptor: int, deadline: float, umid: str) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise UnansweredError(
+                    f"another task has been changing {umid} for too long; nothing was sent", umid=umid
+                ) from None
+            time.sleep(_POLL)

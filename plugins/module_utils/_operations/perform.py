@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Run an operation on one instance, on many, or on the VM host, and say truthfully what came of it."""
+
+from __future__ import annotations
+
+import fnmatch
+import threading
+from types import ModuleType
+from typing import Any, Dict, List, Optional
+
+from .._mconsole import instances
+from .._mconsole.errors import Error, InputError
+from .._mconsole.instances import Place
+from .._mconsole.sockets import Sockets
+from .._model.task import Task
+
+MAX_THREADS = 16
+Result = Dict[str, Any]
+
+
+def perform(
+    operation: ModuleType, params: Dict[str, Any], check: bool = False, sockets: Optional[Sockets] = None
+) -> Result:
+    """Return the result of an operation, as its module returns it; errors of the tree become ``failed``."""
+    sockets = sockets or Sockets()
+    try:
+        if operation.SCOPE == "host":
+            return _run(operation, Task(params, check, sockets=sockets))
+        if params.get("umids") is not None:
+            return _run_many(operation, params, check, sockets)
+        return _run(operation, Task(params, check, _place(operation, params), sockets))
+    except Error as err:
+        return failure(err)
+
+
+def failure(err: Error) -> Result:
+    """Return the result of an operation that an error ended."""
+    return {"failed": True, "changed": False, "msg": str(err), "error": err.describe()}
+
+
+def _run(operation: ModuleType, task: Task) -> Result:
+    try:
+        result: Result = operation.run(task)
+    except Error as err:
+        result = failure(err)
+        result["commands"] = list(err.facts.get("commands", ()))
+        result["changed"] = bool(err.facts.get("changed", False))
+    if task.umid:
+        result.setdefault("umid", task.umid)
+    if task.warnings:
+        result["warnings"] = task.warnings
+    return result
+
+
+def _place(operation: ModuleType, params: Dict[str, Any]) -> Place:
+    umid = params.get("umid")
+    if not umid:
+        raise InputError("no instance is named: give umid or umids, or run the task on an instance host")
+    if operation.SCOPE == "name":
+        return instances.place(umid, params.get("uml_dir"))
+    return instances.locate(umid, params.get("uml_dir"))
+
+
+def _places(operation: ModuleType, params: Dict[str, Any]) -> List[Place]:
+    """Return the places of ``umids``: names as they stand, globs from what is there; each place once."""
+    known = instances.places(params.get("uml_dir"))
+    found: Dict[Place, None] = {}
+    for pattern in params["umids"]:
+        if any(char in pattern for char in "*?["):
+            found.update((each, None) for each in known if fnmatch.fnmatchcase(each.umid, pattern))
+        else:
+            found[_place(operation, {**params, "umid": pattern})] = None
+    return list(found)
+
+
+def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: Sockets) -> Result:
+    places = _places(operation, params)
+    results: Dict[Place, Result] = {}
+    waiting = list(reversed(places))
+
+    def work() -> None:
+        while waiting:
+            try:
+                place = waiting.pop()
+            except IndexError:
+                return
+            results[place] = _run(operation, Task(params, check, place, sockets))
+
+    sockets.start()
+    threads = [threading.Thread(target=work) for _ in range(min(MAX_THREADS, len(places)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return _together({_key(place, places): results[place] for place in places})
+
+
+def _key(place: Place, places: List[Place]) -> str:
+    """Return the umid, or the directory where two uml_dirs hold the same umid."""
+    same = [each for each in places if each.umid == place.umid]
+    return place.umid if len(same) == 1 else place.directory
+
+
+def _together(results: Dict[str, Result]) -> Result:
+    """Return one result of many: one truthful ``changed``, each instance's own under ``instances``."""
+    failed = {umid: result for umid, result in results.items() if result.get("failed")}
+    diffs = [
+        {"before_header": umid, "after_header": umid, **result.pop("diff")}
+        for umid, result in results.items()
+        if "diff" in result
+    ]
+    together: Result = {
+        "changed": any(result.get("changed") for result in results.values()),
+        "instances": results,
+        "diff": diffs,
+        "warnings": [f"{umid}: {text}" for umid, result in results.items() for text in result.pop("warnings", ())],
+    }
+    if failed:
+        said = "; ".join(f"{umid}: {result['msg']}" for umid, result in failed.items())
+        together.update(failed=True, msg=f"{len(failed)} of {len(results)} instances failed: {said}")
+    return together
