@@ -1,0 +1,1 @@
+"""The test rig: real guests, real ssh servers, real ansible-playbook runs."""

@@ -1,0 +1,182 @@
+"""A small guest for real kernels, built once per content from the machine's own busybox."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from support.paths import CACHE
+
+GUESTS = CACHE / "guests"
+BUSYBOX = Path("/bin/busybox")
+UP = "guest is up"
+
+# Mounts first, then the one line the rig waits for.  `hostname` and `agent` come from the kernel's command line.
+RC = f"""#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /tmp
+name=guest agent=
+for word in $(cat /proc/cmdline); do
+    case $word in
+        hostname=*) name=${{word#*=}} ;;
+        agent=*) agent=${{word#*=}} ;;
+    esac
+done
+hostname "$name"
+ip link set lo up
+[ -z "$agent" ] || mount -t hostfs -o "$agent" none /agent
+[ ! -e /proc/mconsole ] || echo up > /proc/mconsole
+echo "{UP}" > /dev/console
+"""
+
+# `read -t` on a fifo nobody writes to is a pause without a process: fifty guests share two processors.
+AGENT = """#!/bin/sh
+grep -q ' /agent ' /proc/mounts || exec sleep 2147483647
+mkfifo -m 600 /run/tick
+exec 3<> /run/tick
+work() {
+    sh "$1.run" > "$1.part" 2>&1 3<&- < /dev/null
+    echo $? > "$1.status"
+    mv "$1.part" "$1.out"
+    mv "$1.status" "$1.rc"
+}
+while :; do
+    for command in /agent/*.cmd; do
+        [ -e "$command" ] || continue
+        mv "$command" "${command%.cmd}.run"
+        work "${command%.cmd}" &
+    done
+    read -t 0.05 -u 3 _
+done
+"""
+
+# What ctrl-alt-del (the console's `cad`) does is the guest's own affair; `cad=` on the command line chooses.
+CAD = """#!/bin/sh
+for word in $(cat /proc/cmdline); do
+    case $word in
+        cad=poweroff) exec poweroff ;;
+        cad=ignore) exit ;;
+    esac
+done
+exec reboot
+"""
+
+INITTAB = """::sysinit:/etc/rc
+::respawn:/sbin/agent
+::ctrlaltdel:/sbin/cad
+"""
+
+OS_RELEASE = """ID=umltest
+NAME="UML test guest"
+VERSION_ID="1.0"
+PRETTY_NAME="UML test guest 1.0"
+"""
+
+SCRIPTS = {"etc/rc": RC, "sbin/agent": AGENT, "sbin/cad": CAD}
+FILES = {
+    "etc/inittab": INITTAB,
+    "etc/os-release": OS_RELEASE,
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "etc/group": "root:x:0:\n",
+}
+DIRECTORIES = ("agent", "bin", "dev", "etc", "mnt", "proc", "root", "run", "sbin", "sys", "tmp", "var/log")
+
+
+def initrd() -> Path:
+    """Return the guest as a compressed cpio archive."""
+    return _cached("initrd.cpio.gz", _pack_initrd)
+
+
+def root_image() -> Path:
+    """Return the guest as an ext4 image: a template that is never booted itself, copy it."""
+    return _cached("root.ext4", lambda tree, target: _make_ext4(target, tree, "16M"))
+
+
+def copy_root_image(target: Path) -> Path:
+    """Copy the root image for one instance to write to."""
+    shutil.copyfile(root_image(), target)
+    return target
+
+
+def ext4_image(target: Path, files: Mapping[str, str] | None = None, size: str = "8M") -> Path:
+    """Make an ext4 image that holds the given files (relative name to text)."""
+    with tempfile.TemporaryDirectory(prefix="uml.img.") as scratch:
+        for name, text in (files or {}).items():
+            _write(Path(scratch) / name, text)
+        _make_ext4(target, Path(scratch), size)
+    return target
+
+
+def _cached(name: str, build: Callable[[Path, Path], None]) -> Path:
+    """Build once; the name carries a hash of all that goes in, and a rename makes concurrent builders harmless."""
+    GUESTS.mkdir(parents=True, exist_ok=True)
+    final = GUESTS / f"{_fingerprint()}-{name}"
+    if not final.exists():
+        with _scratch() as scratch:
+            _fill(scratch / "tree")
+            build(scratch / "tree", scratch / name)
+            (scratch / name).chmod(0o644)
+            (scratch / name).rename(final)
+    return final
+
+
+def _fingerprint() -> str:
+    """Hash what the guest is made of."""
+    digest = hashlib.sha256(BUSYBOX.read_bytes())
+    digest.update(repr((SCRIPTS, FILES, DIRECTORIES)).encode())
+    return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """Lend a folder on the cache's own file system, so that the last step can be a rename."""
+    with tempfile.TemporaryDirectory(prefix="build.", dir=GUESTS) as scratch:
+        yield Path(scratch)
+
+
+def _fill(tree: Path) -> None:
+    """Lay out the guest's root directory."""
+    for name in DIRECTORIES:
+        (tree / name).mkdir(parents=True)
+    for name, text in {**FILES, **SCRIPTS}.items():
+        _write(tree / name, text, 0o755 if name in SCRIPTS else 0o644)
+    _install_busybox(tree)
+
+
+def _install_busybox(tree: Path) -> None:
+    """Copy busybox and give it all its names; `/init` is its init, which never ends."""
+    shutil.copy(BUSYBOX, tree / "bin/busybox")
+    applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    for applet in {*applets} - {"busybox"}:
+        (tree / "bin" / applet).symlink_to("busybox")
+    for name in ("poweroff", "reboot", "halt", "init"):
+        (tree / "sbin" / name).symlink_to("../bin/busybox")
+    (tree / "init").symlink_to("bin/busybox")
+
+
+def _pack_initrd(tree: Path, target: Path) -> None:
+    """Pack a tree as the kernel wants it, all owned by root whoever builds it."""
+    names = "\n".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
+    command = f"set -o pipefail; cpio --quiet -o -H newc -R 0:0 | gzip -1 > {target}"
+    subprocess.run(["bash", "-c", command], cwd=tree, input=names, text=True, check=True)
+
+
+def _make_ext4(target: Path, tree: Path, size: str) -> None:
+    """Make the file system without mounting anything."""
+    command = ["/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-E", "root_owner=0:0", "-d", tree, target, size]
+    subprocess.run(command, capture_output=True, check=True)
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write one file of a guest, with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
