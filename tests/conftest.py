@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +20,10 @@ os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(TREE)
 
 
 def pytest_configure() -> None:
-    """Say at once what is missing, instead of failing in every import."""
+    """Say at once what is missing, instead of failing in every import; let a SIGTERM end fixtures as Ctrl-C does."""
     if not (TREE / "ansible_collections" / "uml" / "mconsole").is_dir():
         pytest.exit(f"the collection tree {TREE} is not there: run tools/setup", returncode=2)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture
