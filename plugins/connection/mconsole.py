@@ -1,0 +1,227 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: mconsole
+author: the uml.mconsole contributors
+short_description: Talk to the management console of a User-Mode Linux instance
+description:
+  - Makes a User-Mode Linux instance an inventory host. The instance is reached through its management console
+    (mconsole) by a small client that runs on the VM host, beside the instance.
+  - C(ansible_host), C(ansible_port), C(ansible_user), keys, jump hosts and become say how to reach the VM host, with
+    every option of P(ansible.builtin.ssh#connection).
+  - Modules of this collection run through it, and so do M(ansible.builtin.gather_facts) with
+    C(ansible_facts_modules=uml.mconsole.instance_facts), M(ansible.builtin.wait_for_connection),
+    M(ansible.builtin.ping) and M(ansible.builtin.raw), whose text is a console command.
+  - Everything else, for example M(ansible.builtin.command), M(ansible.builtin.copy) or M(ansible.builtin.reboot),
+    is refused, so that nothing happens to the VM host by mistake.
+notes:
+  - The VM host needs a Python of version 3.8 or later and nothing else.
+  - The client ends by itself after two minutes without a task.
+extends_documentation_fragment:
+  - ansible.builtin.connection_pipelining
+  - uml.mconsole.ssh_options
+options:
+  uml_umid:
+    description: Name of the instance, as given to its kernel with C(umid=).
+    type: str
+    vars:
+      - name: inventory_hostname
+      - name: ansible_uml_umid
+  uml_dir:
+    description:
+      - Directory on the VM host that holds C(UMID/mconsole).
+      - By default C(~/.uml) of the user that the client runs as, or wherever the running instance of that name has it.
+    type: str
+    vars:
+      - name: ansible_uml_dir
+  uml_transport:
+    description: How the VM host is reached; V(local) when it is the controller itself.
+    type: str
+    choices: [ssh, local]
+    default: ssh
+    vars:
+      - name: ansible_uml_transport
+  uml_timeout:
+    description: Seconds that each exchange with the console may take, where a task does not say otherwise.
+    type: float
+    default: 5.0
+    vars:
+      - name: ansible_uml_timeout
+  uml_python:
+    description: Python on the VM host that runs the client.
+    type: str
+    default: python3
+    vars:
+      - name: ansible_python_interpreter
+"""
+
+import shlex
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible.plugins.connection.ssh import Connection as SshConnection
+from ansible.utils.display import Display
+
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _guard
+from ansible_collections.uml.mconsole.plugins.plugin_utils._channel import Channel
+from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import Become, LocalTransport, SshTransport
+
+display = Display()
+
+
+class Connection(SshConnection):
+    """The console of one instance, through the local client on its VM host."""
+
+    transport = "uml.mconsole.mconsole"
+    allow_executable = False  # what arrives here is a console command, not text for a shell
+    always_pipeline_modules = True  # a module payload is judged as a whole
+
+    _channel: Channel | None = None
+
+    def set_become_plugin(self, plugin: Any) -> None:
+        """Keep core from wrapping console commands; the channel becomes the instance's owner on the VM host."""
+        super().set_become_plugin(Become(plugin) if plugin is not None else None)
+
+    @property
+    def umid(self) -> str:
+        """Return the instance that this connection is to."""
+        return str(self.get_option("uml_umid"))
+
+    def call(self, operation: str, params: dict[str, Any], check: bool = False) -> dict[str, Any]:
+        """Run an operation of this collection on the instance and return its result.
+
+        :raises AnsibleConnectionFailure: when the VM host or its client cannot be reached
+        :raises AnsibleError: when params name another instance, or no answer came: it may have happened
+        """
+        order = {"kind": "operation", "operation": operation, "params": self._addressed(params), "check": check}
+        return self._send(order)
+
+    def ask_vm_host(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Run an operation that is about the VM host as a whole; the host of this connection is the VM host then."""
+        return self._send({"kind": "operation", "operation": operation, "params": params, "check": True})
+
+    def _addressed(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return params with this connection's instance as their default."""
+        if params.get("umids") is not None or params.get("umid") not in (None, self.umid):
+            named = params.get("umid") or params.get("umids")
+            raise AnsibleError(
+                f"The host {self.umid!r} is itself an instance, so its task cannot be about {named!r};"
+                " leave umid and umids out, or run the task on the VM host."
+            )
+        defaults = {"umid": self.umid, "uml_dir": self.get_option("uml_dir")}
+        return {**params, **{name: value for name, value in defaults.items() if params.get(name) is None}}
+
+    def _send(self, order: dict[str, Any]) -> dict[str, Any]:
+        answer = self.channel.call(order)
+        if "fault" in answer:
+            raise AnsibleError(f"The local client on {self._vm_host} failed, which is a bug of it: {answer['fault']}")
+        return answer["result"]
+
+    @property
+    def channel(self) -> Channel:
+        """Return the channel to the VM host; options are read here, not before they are set."""
+        if self._channel is None:
+            local = self.get_option("uml_transport") == "local"
+            self.host = self.get_option("host") or self._play_context.remote_addr
+            transport = LocalTransport(self, "here") if local else SshTransport(self, str(self.host))
+            identity = self.become.identity if self.become is not None else ""
+            self._channel = Channel(transport, _guard.digest(identity), self._python, self._patience, self.note)
+        return self._channel
+
+    @property
+    def _python(self) -> str:
+        named = str(self.get_option("uml_python"))
+        return "python3" if named.startswith("auto") else named
+
+    @property
+    def _patience(self) -> float:
+        return float(self.get_option("timeout")) + 2
+
+    @property
+    def _vm_host(self) -> str:
+        return str(self.host)
+
+    def note(self, text: str) -> None:
+        """Show text to those who asked for details."""
+        display.vvv(text, host=self._vm_host)
+
+    # What the transports need of core's ssh.
+
+    def ssh_words(self, *words: str) -> list[str]:
+        """Return the ssh command line with every option that is set, and words behind it."""
+        return [to_text(word) for word in self._build_command(self.get_option("ssh_executable"), "ssh", *words)]
+
+    def execute_on_vm_host(self, text: str, data: bytes, become: bool) -> tuple[int, bytes, bytes]:
+        """Run shell text on the VM host as core's ssh does, its prompts for become included."""
+        held, self.become = self.become, self.become.plugin if become and self.become is not None else None
+        try:
+            return super().exec_command(text, in_data=data, sudoable=become)
+        finally:
+            self.become = held
+
+    # What core asks of a connection.
+
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+        """Send a console command, or run a module of this collection; refuse what is neither."""
+        canned = _guard.answer_discovery(cmd, in_data)
+        if canned is not None:
+            return 0, canned, b""
+        if in_data:
+            return self._payload(to_bytes(in_data))
+        return self._console_command(cmd)
+
+    def _console_command(self, cmd: str) -> tuple[int, bytes, bytes]:
+        command = _guard.console_command(cmd, self.umid)
+        result = self.call("request", {"commands": [command], "force": False, "timeout": self._timeout})
+        said = to_bytes(result.get("stdout", ""))
+        return (1, said, to_bytes(result["msg"])) if result.get("failed") else (0, said, b"")
+
+    def _payload(self, payload: bytes) -> tuple[int, bytes, bytes]:
+        name = _guard.payload_name(payload, self.umid)
+        if name == _guard.PING:
+            return self._ping()
+        environment = {"UML_MCONSOLE_UMID": self.umid, "UML_MCONSOLE_TIMEOUT": str(self._timeout)}
+        if self.get_option("uml_dir"):
+            environment["UML_MCONSOLE_DIR"] = self.get_option("uml_dir")
+        text = payload.decode("utf-8", "surrogateescape")
+        done = self._send({"kind": "module", "payload": text, "environment": environment})
+        return done["rc"], to_bytes(done["stdout"]), to_bytes(done["stderr"])
+
+    def _ping(self) -> tuple[int, bytes, bytes]:
+        """Answer ping for the instance: pong when its console answers."""
+        status, _out, err = self._console_command("version")
+        return (0, b'{"ping": "pong", "changed": false}', b"") if status == 0 else (1, b"", err)
+
+    @property
+    def _timeout(self) -> float:
+        return float(self.get_option("uml_timeout"))
+
+    def put_file(self, in_path: str, out_path: str) -> None:
+        """Refuse: a console takes no files."""
+        raise AnsibleError(_guard.refusal(self.umid, f"no files ({shlex.quote(out_path)})"))
+
+    def fetch_file(self, in_path: str, out_path: str) -> None:
+        """Refuse: a console gives no files."""
+        raise AnsibleError(_guard.refusal(self.umid, f"no files ({shlex.quote(in_path)})"))
+
+    def transport_test(self, connect_timeout: float) -> None:
+        """Let wait_for_connection see whether the console answers.
+
+        :raises AnsibleError: when it does not
+        """
+        status, _out, err = self._console_command("version")
+        if status != 0:
+            raise AnsibleError(to_text(err))
+
+    def reset(self) -> None:
+        """Drop a channel that does not work; one that does is shared with the other instances of the VM host."""
+        if not self.channel.alive():
+            self.channel.drop()
+            if self.get_option("uml_transport") == "ssh":
+                super().reset()
+        self._channel = None

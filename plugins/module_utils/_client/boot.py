@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""First code of the local client on a VM host: makes the packed collection importable without writing a file.
+
+The controller puts ``PACK`` (module name -> source) before this text; the stub that runs it leaves ``BLOB`` (this
+text, compressed) and ``STREAM`` (where the order follows, one JSON line) in its globals.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import sys
+
+PACK = globals().get("PACK", {})
+BLOB = globals().get("BLOB", b"")
+STREAM = globals().get("STREAM")
+
+
+class Pack(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds and loads the modules of the pack."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        """Return the spec of a packed module, or None."""
+        if fullname not in PACK:
+            return None
+        is_package = any(name.startswith(fullname + ".") for name in PACK)
+        return importlib.util.spec_from_loader(fullname, self, origin=fullname, is_package=is_package)
+
+    def exec_module(self, module):
+        """Run a packed module."""
+        exec(compile(PACK[module.__name__], f"<{module.__name__}>", "exec"), module.__dict__)
+
+    def get_source(self, fullname):
+        """Return a packed module's source, for tracebacks."""
+        return PACK.get(fullname)
+
+
+if PACK:
+    sys.meta_path.insert(0, Pack())
+    importlib.import_module("uml_mconsole._client.main").main(BLOB, STREAM)

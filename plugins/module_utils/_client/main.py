@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The three ways to run the local client: start one that stays, be the one that stays, or do one operation."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, BinaryIO, Dict
+
+from .._mconsole.errors import Error
+from .._operations.perform import failure
+from . import server, start
+
+Order = Dict[str, Any]
+
+
+def main(blob: bytes, stream: BinaryIO) -> None:
+    """Do what the order in the stream's next line says."""
+    order: Order = json.loads(stream.readline())
+    mode = order.pop("mode")
+    if mode == "serve":
+        stream.close()
+        server.serve(server.take_listener(), **order)
+    else:
+        _report(_start(blob, order) if mode == "start" else server.answer(order))
+
+
+def _start(blob: bytes, order: Order) -> Dict[str, Any]:
+    try:
+        return {"socket": start.start(blob, **order)}
+    except Error as err:
+        return failure(err)
+
+
+def _report(answer: Dict[str, Any]) -> None:
+    """Print the answer as the last line, behind whatever a login shell may have said."""
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
+    sys.stdout.flush()
+    os._exit(0)  # threads that still wait for a console keep nobody up

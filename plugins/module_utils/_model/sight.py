@@ -1,0 +1,202 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""One look at an instance: what its console, its guest's files and the VM host's /proc show, each asked once."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from .._mconsole import hostproc
+from .._mconsole.console import Console
+from .._mconsole.dangers import Situation
+from .._mconsole.errors import UnansweredError
+from .._mconsole.wire import Reply
+
+Identity = Tuple[int, int]  # st_dev, st_ino
+
+UNKNOWN_CLASS = "Bad configuration option"
+_YOUNG = 30.0  # seconds of uptime below which a class that is not known may still be initialising
+_PATIENCE = 3.0  # seconds to wait for it; con and ssl come 30-550 ms after the console
+_POLL = 0.02
+
+
+class OpenFile(NamedTuple):
+    """One descriptor of the instance's process: its number, the file's path and its open flags."""
+
+    number: int
+    path: str
+    flags: int
+
+
+class Sight(Situation):
+    """What can be seen of one instance now. Answers are kept, so a new look needs a new object.
+
+    While the instance is paused its guest's files are out of sight, since reading them can freeze it.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.umid = console.umid
+        self._console = console
+        self._replies: Dict[str, Reply] = {}
+        self._files: Dict[str, Optional[str]] = {}
+        self._descriptors: Optional[Dict[Identity, OpenFile]] = None
+        self.blind = bool(console.paused())
+
+    # What the console and the guest show.
+
+    def paused(self) -> Optional[bool]:
+        """Tell whether the instance was paused when it was looked at."""
+        return self.blind
+
+    def release(self) -> str:
+        """Return the kernel's release, such as ``6.1.176``."""
+        words = (self.ask("version") or "").split()
+        return words[2] if len(words) > 2 else ""
+
+    def ask(self, text: str) -> Optional[str]:
+        """Return the text that answers a query, or None when the kernel said no."""
+        reply = self.reply(text)
+        return reply.text if reply.ok else None
+
+    def reply(self, text: str) -> Reply:
+        """Return the whole answer to a query; a class that is not known yet is waited for while the guest boots."""
+        if text not in self._replies:
+            deadline = time.monotonic() + _PATIENCE
+            reply = self._console.request(text)
+            while reply.text == UNKNOWN_CLASS and self._boots() and time.monotonic() < deadline:
+                time.sleep(_POLL)
+                reply = self._console.request(text)
+            self._replies[text] = reply
+        return self._replies[text]
+
+    def proc(self, path: str) -> Optional[str]:
+        """Return a file of the guest's /proc (``1/root/...`` is any file), or None when it is out of sight."""
+        if path not in self._files:
+            self._files[path] = None if self.blind else self._console.proc(path)
+        return self._files[path]
+
+    def attribute(self, path: str) -> Optional[str]:
+        """Return a file of the guest's /sys without its newline, or None."""
+        text = self.proc(f"1/root/sys/{path}")
+        return None if text is None else text.strip("\n")
+
+    def _boots(self) -> bool:
+        """Tell whether the guest's kernel started so lately that it may still register its devices."""
+        if self.blind:
+            return False
+        try:
+            words = (self._console.proc("uptime") or "").split()
+        except UnansweredError:
+            return False
+        return not words or float(words[0]) < _YOUNG
+
+    # What the VM host shows.
+
+    @property
+    def pid(self) -> Optional[int]:
+        """Return the instance's main process, or None."""
+        return self._console.pid()
+
+    def host_path(self, path: str) -> Optional[str]:
+        """Return where this process finds what the instance calls ``path``, or None when that cannot be seen.
+
+        Relative paths start at the instance's working directory; one in a root or mount namespace of its own is
+        looked into through /proc.
+        """
+        pid = self.pid
+        cwd = hostproc.link(f"/proc/{pid}/cwd")
+        if pid is None or cwd is None:
+            return None
+        root = "" if _same_namespace(pid) else f"/proc/{pid}/root"
+        return root + os.path.normpath(os.path.join(cwd, path)) if not path.startswith("/") else root + path
+
+    def stat(self, path: str) -> Optional[os.stat_result]:
+        """Return the stat of what the instance calls ``path``, or None when it is out of this user's sight.
+
+        :raises FileNotFoundError: when there is no such file
+        """
+        where = self.host_path(path)
+        if where is None:
+            return None
+        try:
+            return os.stat(where)
+        except NotADirectoryError as err:
+            raise FileNotFoundError(*err.args) from None
+        except OSError as err:
+            if isinstance(err, FileNotFoundError):
+                raise
+            return None
+
+    def real_path(self, path: str) -> str:
+        """Return the one name of a file however it is spelled; the spelling itself where it cannot be seen."""
+        where = self.host_path(path)
+        return path if where is None else os.path.realpath(where)
+
+    def opened(self, path: str) -> Optional[OpenFile]:
+        """Return the instance's descriptor of a file, or None when it has none or it cannot be seen."""
+        try:
+            found = self.stat(path)
+        except FileNotFoundError:
+            return None
+        if self._descriptors is None:
+            self._descriptors = _descriptors(self.pid)
+        return self._descriptors.get((found.st_dev, found.st_ino)) if found is not None else None
+
+    def has_descriptor(self, number: int) -> Optional[bool]:
+        """Tell whether the instance has a descriptor of that number; None when it cannot be seen."""
+        if not os.access(f"/proc/{self.pid}/fd", os.X_OK | os.R_OK):
+            return None
+        return os.path.lexists(f"/proc/{self.pid}/fd/{number}")
+
+    def environment(self) -> Dict[str, str]:
+        """Return the instance's environment at its start; empty when it cannot be seen."""
+        return hostproc.environ(self.pid) if self.pid is not None else {}
+
+
+def _same_namespace(pid: int) -> bool:
+    """Tell whether a process sees the same files under the same names as this one."""
+    mine, its = hostproc.link("/proc/self/ns/mnt"), hostproc.link(f"/proc/{pid}/ns/mnt")
+    return mine == its and hostproc.link(f"/proc/{pid}/root") == "/"
+
+
+def _descriptors(pid: Optional[int]) -> Dict[Identity, OpenFile]:
+    """Return the files that a process has open; the first descriptor of each."""
+    found: Dict[Identity, OpenFile] = {}
+    if pid is None:
+        return found
+    for number in _numbers(pid):
+        path = f"/proc/{pid}/fd/{number}"
+        try:
+            stat = os.stat(path)
+        except OSError:
+            continue
+        flags = hostproc.descriptor_flags(pid, number)
+        found.setdefault((stat.st_dev, stat.st_ino), OpenFile(number, hostproc.link(path) or "", flags or 0))
+    return found
+
+
+def _numbers(pid: int) -> List[int]:
+    try:
+        return sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return []
+
+
+class Lock(NamedTuple):
+    """A POSIX lock on a file: the process that holds it, and whether it locks out readers."""
+
+    pid: int
+    exclusive: bool
+
+
+def locks(stat: os.stat_result) -> List[Lock]:
+    """Return the POSIX locks on a file, from the VM host's /proc/locks."""
+    wanted = f"{os.major(stat.st_dev):02x}:{os.minor(stat.st_dev):02x}:{stat.st_ino}"
+    rows = (line.split() for line in hostproc.read_text("/proc/locks").splitlines())
+    return [
+        Lock(int(row[4]), row[3] == "WRITE") for row in rows if len(row) > 5 and row[1] == "POSIX" and row[5] == wanted
+    ]

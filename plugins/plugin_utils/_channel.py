@@ -1,0 +1,214 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The channel: how an order gets from the controller to the local client on a VM host.
+
+The usual way is a Unix socket that ssh's own ControlMaster forwards to the client that stays, so that a task opens no
+ssh session. Where that is not to be had, each task runs the program once over ssh. What is broken is noticed before an
+order is sent (the client greets first), rebuilt once, and never reported as a failed host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+
+from . import _pack
+
+IDLE = 120  # seconds after which a client that nobody asks ends by itself
+SILENCE = 30.0  # seconds without a beat after which a client counts as lost
+EXEC_MEMORY = 300.0  # seconds for which a VM host that refused to forward is asked one exec a task
+
+Order = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class Transport(Protocol):
+    """What a channel needs of a connection; all words are quoted once, at its end."""
+
+    where: str
+
+    def address(self, key: str) -> str:
+        """Return the controller's path of the socket that leads to the client of this key."""
+
+    def execute(self, words: list[str], data: bytes, become: bool) -> tuple[int, bytes, bytes]:
+        """Run a command on the VM host with data as its stdin."""
+
+    def stay_command(self, words: list[str]) -> str | None:
+        """Return the shell text that runs these words as the user to become, or None when that asks for a password."""
+
+    def lead(self, address: str, remote: str) -> None:
+        """Make address lead to the socket remote on the VM host."""
+
+    def unlead(self, address: str) -> None:
+        """Forget what address leads to."""
+
+
+class Stale(Exception):
+    """Nobody greeted; nothing was sent."""
+
+
+class Channel:
+    """The way to the local client of one VM host, user and become user."""
+
+    def __init__(
+        self, transport: Transport, identity: str, python: str, timeout: float, log: Callable[[str], None]
+    ) -> None:
+        self._transport = transport
+        self._python = python
+        self._timeout = timeout
+        self._log = log
+        self._key = f"{identity}-{_pack.signature()}"
+        self.address = transport.address(self._key)
+
+    def call(self, order: Order) -> Answer:
+        """Return the client's answer to an order.
+
+        :raises AnsibleConnectionFailure: when the VM host or its client cannot be reached; the order was not sent
+        :raises AnsibleError: when the order was sent and no answer came: it may have happened
+        """
+        if self._remembers_exec():
+            return self._once(order)
+        try:
+            return self._converse(order)
+        except Stale:
+            pass
+        if not self._build():
+            return self._once(order)
+        try:
+            return self._converse(order)
+        except Stale as err:
+            self._log(f"no client answers through {self.address} ({err}); one exec a task from now on")
+            self._remember_exec()
+            return self._once(order)
+
+    def alive(self) -> bool:
+        """Tell whether a client greets through the channel."""
+        try:
+            with self._greeted():
+                return True
+        except Stale:
+            return False
+
+    def drop(self) -> None:
+        """Forget the way; the next call builds it anew."""
+        self._transport.unlead(self.address)
+        for path in (self.address, self.address + ".exec"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    @contextlib.contextmanager
+    def _greeted(self) -> Iterator[tuple[socket.socket, Any]]:
+        """Yield (socket, its file) of a client that has greeted.
+
+        :raises Stale: when nobody did
+        """
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            try:
+                sock.settimeout(self._timeout)
+                sock.connect(self.address)
+                stream = sock.makefile("rwb")
+                line = stream.readline()
+            except OSError as err:
+                raise Stale(str(err)) from err
+            if not line:
+                raise Stale("the other end is closed")
+            with stream:
+                yield sock, stream
+
+    def _converse(self, order: Order) -> Answer:
+        with self._greeted() as (sock, stream):
+            sock.settimeout(SILENCE)
+            try:
+                stream.write(json.dumps(order).encode("ascii") + b"\n")
+                stream.flush()
+                return self._listen(stream)
+            except OSError as err:
+                raise self._lost(err) from err
+
+    def _listen(self, stream: Any) -> Answer:
+        """Return the answer behind the beats."""
+        while line := stream.readline():
+            answer = json.loads(line)
+            if "beat" not in answer:
+                return answer
+        raise self._lost("it closed the connection")
+
+    def _lost(self, why: object) -> AnsibleError:
+        return AnsibleError(
+            f"The local client on {self._transport.where} was lost after the order had been sent ({why}):"
+            " it may have happened."
+        )
+
+    def _build(self) -> bool:
+        """Make the way anew; False when there can be none and each task needs an exec of its own."""
+        command = self._transport.stay_command([self._python, "-c", _pack.LISTENING_STUB])
+        if command is None:
+            return False
+        with self._building():
+            if self.alive():
+                return True  # another fork has built it meanwhile
+            self._log(f"building the channel {self.address}")
+            order = {"mode": "start", "key": f"c-{self._key}", "code": _pack.code(), "command": command, "idle": IDLE}
+            remote = self._run(order, become=False).get("socket")
+            self._transport.unlead(self.address)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.address)
+            self._transport.lead(self.address, remote)
+            return True
+
+    @contextlib.contextmanager
+    def _building(self) -> Iterator[None]:
+        with open(self.address + ".lock", "w", encoding="ascii") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    def _once(self, order: Order) -> Answer:
+        """Run the program on the VM host for this one order."""
+        return self._run({"mode": "once", **order}, become=True)
+
+    def _run(self, order: Order, become: bool) -> Answer:
+        status, out, err = self._transport.execute([self._python, "-c", _pack.STUB], _pack.program(order), become)
+        lines = out.decode("utf-8", "replace").splitlines()
+        answer = _last_value(lines)
+        if status != 0 or answer is None:
+            raise AnsibleConnectionFailure(self._no_start(status, err.decode("utf-8", "replace").strip(), lines))
+        if answer.get("failed"):
+            raise AnsibleConnectionFailure(f"{answer['msg']} (VM host {self._transport.where})")
+        return answer
+
+    def _no_start(self, status: int, said: str, lines: list[str]) -> str:
+        detail = said.splitlines()[-1] if said else " / ".join(lines[-2:]) or "it said nothing"
+        hint = "; set ansible_python_interpreter to a Python 3.8 or later" if status in (1, 126, 127) else ""
+        return (
+            f"{self._python} on the VM host {self._transport.where} did not run the local client"
+            f" (status {status}: {detail}){hint}"
+        )
+
+    def _remembers_exec(self) -> bool:
+        with contextlib.suppress(OSError):
+            return time.time() - os.stat(self.address + ".exec").st_mtime < EXEC_MEMORY
+        return False
+
+    def _remember_exec(self) -> None:
+        with open(self.address + ".exec", "w", encoding="ascii"):
+            pass
+
+
+def _last_value(lines: list[str]) -> Answer | None:
+    """Return the JSON object of the last line that is one."""
+    for line in reversed(lines):
+        if line.startswith("{"):
+            with contextlib.suppress(ValueError):
+                value: Answer = json.loads(line)
+                return value
+    return None

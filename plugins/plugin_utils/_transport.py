@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Words in front of words: the two transports of a channel."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shlex
+import subprocess
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.common.text.converters import to_text
+from ansible.utils.path import makedirs_safe, unfrackpath
+
+class Become:
+    """The become plugin of a task, held back: the channel applies it, once, on the VM host.
+
+    Everything is the plugin's own, except that it leaves command text alone: core would wrap console commands.
+    """
+
+    def __init__(self, plugin: Any) -> None:
+        self.plugin = plugin
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.plugin, name)
+
+    def build_become_command(self, cmd: str, shell_plugin: Any) -> str:
+        """Return the command as it is."""
+        return cmd
+
+    @property
+    def identity(self) -> str:
+        """Return what tells one become from another."""
+        options = ("become_user", "become_exe", "become_flags")
+        return " ".join([self.plugin.name, *(str(self._option(name)) for name in options)])
+
+    def asks(self) -> bool:
+        """Tell whether a password will be asked for."""
+        return bool(self._option("become_pass")) or self.plugin.name in ("su", "enable", "runas")
+
+    def wrap(self, command: str, shell_plugin: Any) -> str:
+        """Return the command as the other user's."""
+        return str(self.plugin.build_become_command(command, shell_plugin))
+
+    def _option(self, name: str) -> Any:
+        try:
+            return self.plugin.get_option(name)
+        except KeyError:
+            return None
+
+
+class _Transport:
+    """What both transports share: the way to become."""
+
+    def __init__(self, connection: Any, where: str) -> None:
+        self._connection = connection
+        self._become: Become | None = connection.become
+        self.where = where
+
+    def stay_command(self, words: list[str]) -> str | None:
+        """Return the shell text that runs these words as the user to become, or None when that asks for a password."""
+        text = shlex.join(words)
+        if self._become is None:
+            return text
+        return None if self._become.asks() else self._become.wrap(text, self._connection._shell)
+
+    def _text(self, words: list[str], become: bool) -> str:
+        if become and self._become is not None:
+            return self._become.wrap(shlex.join(words), self._connection._shell)
+        return shlex.join(words)
+
+
+class SshTransport(_Transport):
+    """ssh, with the options, the master and the error handling of Ansible's own connection."""
+
+    def address(self, key: str) -> str:
+        """Return a path beside the ControlMaster's own socket."""
+        connection = self._connection
+        directory = unfrackpath(connection.get_option("control_path_dir"))
+        makedirs_safe(directory, 0o700)
+        words = connection.ssh_words()
+        digest = hashlib.sha256("\0".join([key, *words]).encode()).hexdigest()[:12]
+        return os.path.join(directory, f"uml-{digest}")
+
+    def execute(self, words: list[str], data: bytes, become: bool) -> tuple[int, bytes, bytes]:
+        """Run a command on the VM host with data as its stdin."""
+        return self._connection.execute_on_vm_host(shell_text(self._text(words, become)), data, become)
+
+    def lead(self, address: str, remote: str) -> None:
+        """Let the ControlMaster forward address to the socket remote; what fails shows as nobody greeting."""
+        self._master("forward", "-L", f"{address}:{remote}")
+
+    def unlead(self, address: str) -> None:
+        """Let the ControlMaster forget the forwarding, if there is one."""
+        if os.path.exists(address):
+            self._master("cancel", "-L", f"{address}:{address}")
+
+    def _master(self, what: str, *words: str) -> None:
+        command = [*self._connection.ssh_words("-O", what, *words), self._connection.host]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+            self._connection.note(f"ssh -O {what}: status {done.returncode} {to_text(done.stderr).strip()}")
+
+
+class LocalTransport(_Transport):
+    """No ssh: the VM host is the controller."""
+
+    def address(self, key: str) -> str:
+        """Return a link in the user's own directory to the client's socket."""
+        directory = unfrackpath(self._connection.get_option("control_path_dir"))
+        makedirs_safe(directory, 0o700)
+        return os.path.join(directory, f"uml-{hashlib.sha256(key.encode()).hexdigest()[:12]}")
+
+    def execute(self, words: list[str], data: bytes, become: bool) -> tuple[int, bytes, bytes]:
+        """Run a command here with data as its stdin."""
+        if become and self._become is not None and self._become.asks():
+            raise AnsibleConnectionFailure(
+                "ansible_uml_transport=local cannot answer a become password prompt; allow the user without one"
+            )
+        done = subprocess.run(["/bin/sh", "-c", self._text(words, become)], input=data, capture_output=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def lead(self, address: str, remote: str) -> None:
+        """Make address a link to the socket."""
+        os.symlink(remote, address)
+
+    def unlead(self, address: str) -> None:
+        """Forget the link."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(address)
+
+
+def shell_text(text: str) -> str:
+    """Return shell text so that the login user's shell, whatever it is, hands it to sh whole."""
+    return f"/bin/sh -c {shlex.quote(text)}"

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Mark what a guest said as data on the ansible-cores that would otherwise template it (before 2.19)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.release import __version__
+
+NEEDED = tuple(int(part) for part in __version__.split(".")[:2]) < (2, 19)
+
+
+def mark(value: Any) -> Any:
+    """Return value with every string that could be a template marked unsafe; unchanged where core trusts nothing."""
+    return _mark(value) if NEEDED else value
+
+
+def _mark(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_mark(key): _mark(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mark(item) for item in value]
+    if isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value):
+        from ansible.utils.unsafe_proxy import wrap_var
+
+        return wrap_var(value)
+    return value
