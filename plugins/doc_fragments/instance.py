@@ -15,7 +15,8 @@ options:
   umid:
     description:
       - Name of the instance, as given to its kernel with C(umid=).
-      - Not needed where the instance itself is the inventory host, with the connection P(uml.mconsole.mconsole#connection).
+      - Not needed where the instance itself is the inventory host, with the connection
+        P(uml.mconsole.mconsole#connection).
     type: str
   umids:
     description:

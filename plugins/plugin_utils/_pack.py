@@ -38,7 +38,7 @@ def sources() -> dict[str, str]:
     return found
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def blob() -> bytes:
     """Return the program: the boot code with all sources in front of it, compressed."""
     pack = sources()
@@ -48,7 +48,7 @@ def blob() -> bytes:
     return zlib.compress(boot.encode("utf-8"), 6)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def code() -> str:
     """Return the hash of the program, which its sockets carry in their names."""
     return hashlib.sha256(repr(sources()).encode("utf-8")).hexdigest()[:16]

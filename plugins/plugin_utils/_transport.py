@@ -17,6 +17,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.text.converters import to_text
 from ansible.utils.path import makedirs_safe, unfrackpath
 
+
 class Become:
     """The become plugin of a task, held back: the channel applies it, once, on the VM host.
 
@@ -122,7 +123,9 @@ class LocalTransport(_Transport):
             raise AnsibleConnectionFailure(
                 "ansible_uml_transport=local cannot answer a become password prompt; allow the user without one"
             )
-        done = subprocess.run(["/bin/sh", "-c", self._text(words, become)], input=data, capture_output=True, check=False)
+        done = subprocess.run(
+            ["/bin/sh", "-c", self._text(words, become)], input=data, capture_output=True, check=False
+        )
         return done.returncode, done.stdout, done.stderr
 
     def lead(self, address: str, remote: str) -> None:

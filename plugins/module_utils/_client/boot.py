@@ -13,8 +13,11 @@ from __future__ import annotations
 import importlib.abc
 import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Dict, Optional
 
-PACK = globals().get("PACK", {})
+PACK: Dict[str, str] = globals().get("PACK", {})
 BLOB = globals().get("BLOB", b"")
 STREAM = globals().get("STREAM")
 
@@ -22,18 +25,18 @@ STREAM = globals().get("STREAM")
 class Pack(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds and loads the modules of the pack."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
         """Return the spec of a packed module, or None."""
         if fullname not in PACK:
             return None
         is_package = any(name.startswith(fullname + ".") for name in PACK)
         return importlib.util.spec_from_loader(fullname, self, origin=fullname, is_package=is_package)
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         """Run a packed module."""
-        exec(compile(PACK[module.__name__], f"<{module.__name__}>", "exec"), module.__dict__)
+        exec(compile(PACK[module.__name__], f"<{module.__name__}>", "exec"), module.__dict__)  # noqa: S102 - this is an importer
 
-    def get_source(self, fullname):
+    def get_source(self, fullname: str) -> Optional[str]:
         """Return a packed module's source, for tracebacks."""
         return PACK.get(fullname)
 

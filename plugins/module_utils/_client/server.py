@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import Any, BinaryIO, Callable, Dict
+from typing import IO, Any, Callable, Dict
 
 from .._mconsole.errors import InputError
 from .._mconsole.sockets import Sockets
@@ -61,18 +61,18 @@ def serve(listener: socket.socket, code: str, idle: float) -> None:
 def _converse(connection: socket.socket, greeting: Answer, busy: Dict[int, socket.socket]) -> None:
     """Greet, take one order, beat while it runs, answer; a controller that has gone is no error."""
     try:
-        with connection, connection.makefile("rwb") as stream:
-            _say(stream, greeting)
-            line = stream.readline(MAX_ORDER)
+        with connection, connection.makefile("rb") as questions, connection.makefile("wb") as answers:
+            _say(answers, greeting)
+            line = questions.readline(MAX_ORDER)
             if line:
-                _work(stream, json.loads(line))
+                _work(answers, json.loads(line))
     except (OSError, ValueError):
         pass
     finally:
         busy.pop(id(connection), None)
 
 
-def _work(stream: BinaryIO, order: Answer) -> None:
+def _work(stream: IO[bytes], order: Answer) -> None:
     """Run the order in a thread of its own, so that this one can show that we live."""
     box: Dict[str, Answer] = {}
     worker = threading.Thread(target=lambda: box.update(answer=answer(order)), daemon=True)
@@ -84,7 +84,7 @@ def _work(stream: BinaryIO, order: Answer) -> None:
     _say(stream, box["answer"])
 
 
-def _say(stream: BinaryIO, value: Answer) -> None:
+def _say(stream: IO[bytes], value: Answer) -> None:
     stream.write(json.dumps(value).encode("ascii") + b"\n")
     stream.flush()
 
@@ -112,8 +112,7 @@ def _module(payload: str, environment: Dict[str, str]) -> Answer:
     done = subprocess.run(
         [sys.executable],
         input=payload.encode("utf-8", "surrogateescape"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env={**os.environ, **environment},
         check=False,
     )

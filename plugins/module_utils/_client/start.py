@@ -80,7 +80,7 @@ def _spawn(path: str, blob: bytes, order: Dict[str, Any], command: str) -> None:
         listener.listen(128)
         process = subprocess.Popen(
             ["/bin/sh", "-c", f"cd /\n{command}\nrm -f {shlex.quote(path)}"],
-            stdin=listener,
+            stdin=listener.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -91,19 +91,20 @@ def _spawn(path: str, blob: bytes, order: Dict[str, Any], command: str) -> None:
 
 def _hand_over(path: str, blob: bytes, order: Dict[str, Any]) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.connect(path)
-        sock.settimeout(_START_TIME)
         with contextlib.suppress(OSError):  # the client died before it read: its process tells why
+            sock.connect(path)
+            sock.settimeout(_START_TIME)
             sock.sendall(b"%d\n" % len(blob) + blob + json.dumps(order).encode() + b"\n")
 
 
-def _await(path: str, process: "subprocess.Popen[bytes]") -> None:
+def _await(path: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_TIME
     while process.poll() is None and time.monotonic() < deadline:
         if hello(path, deadline - time.monotonic()) is not None:
             return
         time.sleep(_POLL)
-    process.poll() is None and process.kill()
+    if process.poll() is None:
+        process.kill()
     said = process.stdout.read() if process.stdout else b""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)

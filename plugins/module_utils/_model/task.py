@@ -32,7 +32,11 @@ class Task:
     """
 
     def __init__(
-        self, params: Dict[str, Any], check: bool = False, place: Optional[Place] = None, sockets: Optional[Sockets] = None
+        self,
+        params: Dict[str, Any],
+        check: bool = False,
+        place: Optional[Place] = None,
+        sockets: Optional[Sockets] = None,
     ) -> None:
         self.params = params
         self.check = check

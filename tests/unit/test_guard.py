@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What may go to an instance, and what must never reach its VM host by mistake."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleError
+
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _guard
+
+OURS = "ansible_collections.uml.mconsole.plugins.modules.instance_facts"
+
+
+@pytest.mark.parametrize("word", ["mod_name", "module_fqn"])
+def test_a_module_of_ours_may_run(word: str) -> None:
+    payload = f"x = 1\nrunpy.run_module({word}='{OURS}', run_name='__main__')".encode()
+    assert _guard.payload_name(payload, "web1") == OURS
+
+
+def test_ping_may_run() -> None:
+    assert _guard.payload_name(b"module_fqn='ansible.modules.ping',", "web1") == _guard.PING
+
+
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [
+        (b"module_fqn='ansible.modules.command'", "ansible.builtin.command"),
+        (b"mod_name='ansible_collections.acme.demo.plugins.modules.x'", "acme.demo"),
+        (b"#!/bin/sh\nreboot\n", "unknown"),
+        # A user's arguments stand in the payload too; they cannot make another module pass for ours.
+        (b"params='module_fqn=\"%s\"' module_fqn='ansible.modules.reboot'" % OURS.encode(), "ansible.builtin.reboot"),
+        (b"module_fqn='ansible_collections.uml.mconsolex.plugins.modules.device'", "mconsolex"),
+    ],
+)
+def test_another_payload_is_refused_in_one_sentence(payload: bytes, named: str) -> None:
+    with pytest.raises(AnsibleError, match="web1 is a User-Mode Linux instance") as caught:
+        _guard.payload_name(payload, "web1")
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"), [("version", "version"), ("log  hello", "log hello"), ("sysrq m", "sysrq m")]
+)
+def test_a_console_command_passes(typed: str, sent: str) -> None:
+    assert _guard.console_command(typed, "web1") == sent
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("versio", "'versio' is no console command"),
+        ("halt now", "expected 'halt'"),
+        ("echo ~root && sleep 0", "no shell commands"),
+        ("( umask 77 && mkdir -p /tmp/x )", "no shell commands"),
+        ("reboot; rm -rf /", "expected 'reboot'|no shell commands|no console command"),
+        ("", "no console command"),
+    ],
+)
+def test_what_is_no_console_command_is_refused(text: str, said: str) -> None:
+    with pytest.raises(AnsibleError, match=said):
+        _guard.console_command(text, "web1")
+
+
+DISCOVERY = "echo FOUND; command -v 'python3.13'; command -v '/usr/bin/python3'; command -v 'python3'; echo ENDFOUND"
+
+
+def test_interpreter_discovery_is_answered_without_the_vm_host() -> None:
+    assert _guard.answer_discovery(DISCOVERY, None) == b"FOUND\n/usr/bin/python3\nENDFOUND\n"
+    older = _guard.answer_discovery(f"echo PLATFORM; uname; {DISCOVERY}", None)
+    assert older is not None
+    assert older.startswith(b"PLATFORM\nLinux\nFOUND\n")
+
+
+@pytest.mark.parametrize("text", ["version", "echo FOUND; reboot; echo ENDFOUND", f"x; {DISCOVERY}"])
+def test_what_only_looks_like_discovery_is_not_answered(text: str) -> None:
+    assert _guard.answer_discovery(text, None) is None
