@@ -76,6 +76,7 @@ def _spawn(path: str, blob: bytes, order: Dict[str, Any], command: str) -> None:
     The shell around the command stays, to remove the socket that the other user could not.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        os.fchmod(listener.fileno(), 0o600)
         listener.bind(path)
         listener.listen(128)
         process = subprocess.Popen(
@@ -90,11 +91,11 @@ def _spawn(path: str, blob: bytes, order: Dict[str, Any], command: str) -> None:
 
 
 def _hand_over(path: str, blob: bytes, order: Dict[str, Any]) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        with contextlib.suppress(OSError):  # the client died before it read: its process tells why
-            sock.connect(path)
-            sock.settimeout(_START_TIME)
-            sock.sendall(b"%d\n" % len(blob) + blob + json.dumps(order).encode() + b"\n")
+    # A client that died before it read is no error here: its process tells why.
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.connect(path)
+        sock.settimeout(_START_TIME)
+        sock.sendall(b"%d\n" % len(blob) + blob + json.dumps(order).encode() + b"\n")
 
 
 def _await(path: str, process: subprocess.Popen[bytes]) -> None:
