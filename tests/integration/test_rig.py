@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support import ansible, processes, uml, vmhost
+from support import ansible, processes, vmhost
 from support import guest as guests
 
 
@@ -59,10 +59,10 @@ def test_a_kill_leaves_no_process_and_a_stale_folder(guest):
     assert (guest.directory / "pid").read_text() == f"{guest.pid}\n"
 
 
-def test_a_missing_kernel_is_an_error(monkeypatch):
+def test_a_missing_kernel_is_an_error(monkeypatch, launch_guest):
     monkeypatch.setenv("UML_KERNEL", "/nonexistent/linux")
     with pytest.raises(RuntimeError, match=r"/nonexistent/linux.*tools/setup"):
-        uml.kernel_path()
+        launch_guest()
 
 
 def test_a_kernel_that_dies_is_reported_with_its_log(launch_guest):

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -130,14 +131,13 @@ def launch(
     user: str | None = None,
 ) -> Instance:
     """Boot a kernel on the test guest, from the initrd or from the ext4 image `root`, as `user` if given."""
-    scratch = _scratch(user)
-    _own(uml_dir, user)
     command = [str(kernel_path(kernel)), f"umid={umid}", f"uml_dir={uml_dir}/", f"mem={memory}"]
-    command += _root_args(root, scratch, user)
     command += ["con0=null,fd:1", "con=null", "ssl=null", f"hostname={umid}"]
-    command += [f"agent={scratch}/agent"] * agent
     command += [f"mconsole=notify:{notify}"] * (notify is not None)
-    instance = _start(umid, uml_dir, scratch, [*command, *extra_args], user)
+    _own(uml_dir, user)
+    with _scratch(user) as scratch:
+        command += [*_root_args(root, scratch, user), *[f"agent={scratch}/agent"] * agent, *extra_args]
+        instance = _start(umid, uml_dir, scratch, command, user)
     if wait:
         _wait_or_close(instance)
     return instance
@@ -179,13 +179,17 @@ def _root_args(root: Path | None, scratch: Path, user: str | None) -> list[str]:
     return [f"initrd={initrd}", "root=/dev/ram0", "rdinit=/init"]
 
 
-def _scratch(user: str | None) -> Path:
-    """Make the folder for the log and the agent, which belongs to whom the instance belongs to."""
+@contextlib.contextmanager
+def _scratch(user: str | None) -> Iterator[Path]:
+    """Make the folder for the log and the agent, which is the instance's owner's, and gone when there is no start."""
     scratch = Path(tempfile.mkdtemp(prefix="uml.run."))
-    (scratch / "agent").mkdir()
-    for folder in (scratch, scratch / "agent"):
-        _own(folder, user)
-    return scratch
+    try:
+        for folder in (scratch, scratch / "agent"):
+            _own(folder, user)
+        yield scratch
+    except BaseException:
+        shutil.rmtree(scratch)
+        raise
 
 
 def _own(folder: Path, user: str | None) -> None:
