@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: mconsole
-author: the uml.mconsole contributors
+author: The uml.mconsole contributors (@uml-mconsole)
 short_description: Talk to the management console of a User-Mode Linux instance
 description:
   - Makes a User-Mode Linux instance an inventory host. The instance is reached through its management console

@@ -28,4 +28,4 @@ def _options(documentation: str) -> str:
 class ModuleDocFragment:
     """The options of core's ssh connection."""
 
-    DOCUMENTATION = _options(CORE)
+    DOCUMENTATION: str = _options(CORE)

@@ -158,7 +158,8 @@ class Channel:
             if self.alive():
                 return True  # another fork has built it meanwhile
             self._log(f"building the channel {self.address}")
-            order = {"mode": "start", "key": f"c-{self._key}", "code": _pack.code(), "command": command, "idle": IDLE}
+            stay = {"mode": "serve", "code": _pack.code(), "idle": IDLE}
+            order = {"mode": "start", "key": f"c-{self._key}", "command": command, "order": stay}
             remote = self._run(order, become=False).get("socket")
             self._transport.unlead(self.address)
             with contextlib.suppress(FileNotFoundError):

@@ -15,7 +15,7 @@ import shlex
 import socket
 import subprocess
 import time
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, Optional
 
 from .._mconsole.errors import NotThereError
 from .._mconsole.sockets import private_directory
@@ -23,26 +23,35 @@ from .._mconsole.sockets import private_directory
 _HELLO_TIME = 2.0
 _START_TIME = 20.0
 _POLL = 0.02
+_TRIES = 5
 
 
-def start(blob: bytes, key: str, code: str, command: str, idle: float) -> str:
+def start(blob: bytes, key: str, command: str, order: Dict[str, Any]) -> str:
     """Return the socket of a local client that answers, started when there is none.
 
     ``key`` tells clients apart (code, become), ``command`` is the shell text that becomes the other user and
-    runs the stub with the listening socket as its stdin.
+    runs the stub with the listening socket as its stdin; ``order`` is what the client is told first. The last client
+    takes the directory along when it ends, so it may be gone under our feet.
 
     :raises NotThereError: when it could not be started, with what the command said
     """
-    directory = private_directory()
-    with _locked(os.path.join(directory, "lock")):
-        for path in _sockets(directory, key):
+    for _try in range(_TRIES):
+        directory = private_directory()
+        with contextlib.suppress(FileNotFoundError), _locked(directory):
+            return _running(directory, key) or _spawn(directory, key, blob, order, command)
+    raise NotThereError(f"{directory} is removed again and again while a local client is to start there")
+
+
+def _running(directory: str, key: str) -> Optional[str]:
+    """Return the socket of a client that greets; sockets that nobody serves are removed."""
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if name.startswith(f"{key}-"):
             if hello(path) is not None:
                 return path
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-        path = os.path.join(directory, f"{key}-{secrets.token_hex(4)}")
-        _spawn(path, blob, {"mode": "serve", "code": code, "idle": idle}, command)
-        return path
+    return None
 
 
 def hello(path: str, timeout: float = _HELLO_TIME) -> Optional[Dict[str, Any]]:
@@ -58,29 +67,30 @@ def hello(path: str, timeout: float = _HELLO_TIME) -> Optional[Dict[str, Any]]:
         return None
 
 
-def _sockets(directory: str, key: str) -> List[str]:
-    return [os.path.join(directory, name) for name in os.listdir(directory) if name.startswith(f"{key}-")]
-
-
 @contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Let one starter at a time look and start."""
-    with open(path, "w", encoding="ascii") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+def _locked(directory: str) -> Iterator[None]:
+    """Let one starter at a time look and start; the lock is on the directory itself, so it leaves nothing behind."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
-def _spawn(path: str, blob: bytes, order: Dict[str, Any], command: str) -> None:
-    """Start a client with the listening socket as its stdin and hand it its code through that socket.
+def _spawn(directory: str, key: str, blob: bytes, order: Dict[str, Any], command: str) -> str:
+    """Start a client with the listening socket as its stdin, hand it its code through that socket, return its path.
 
     The shell around the command stays, to remove the socket that the other user could not.
     """
+    path = os.path.join(directory, f"{key}-{secrets.token_hex(4)}")
+    tidy = f"rm -f {shlex.quote(path)}; rmdir {shlex.quote(directory)} 2>/dev/null"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         os.fchmod(listener.fileno(), 0o600)
         listener.bind(path)
         listener.listen(128)
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f"cd /\n{command}\nrm -f {shlex.quote(path)}"],
+            ["/bin/sh", "-c", f"cd /\n{command}\n{tidy}"],
             stdin=listener.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -88,6 +98,7 @@ def _spawn(path: str, blob: bytes, order: Dict[str, Any], command: str) -> None:
         )
     _hand_over(path, blob, order)
     _await(path, process)
+    return path
 
 
 def _hand_over(path: str, blob: bytes, order: Dict[str, Any]) -> None:

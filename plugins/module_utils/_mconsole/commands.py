@@ -10,13 +10,14 @@ Source: linux arch/um/drivers/mconsole_user.c ``commands[]``; the kernel matches
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Dict
 
 from .errors import InputError
 from .wire import Request
 
-QUIET_SYSRQ = "hHmpqtwlz"  # keys that print and change nothing
+QUIET_SYSRQ = "hHlmpqRtwz"  # keys that print and change nothing
 PROCESS = "process"
 INTERRUPT = "interrupt"
 
@@ -75,6 +76,7 @@ class Command:
         return self.word.changes
 
 
+@functools.lru_cache(maxsize=256)
 def parse(text: str) -> Command:
     """Return the command in a line of text.
 
@@ -84,10 +86,10 @@ def parse(text: str) -> Command:
     word = WORDS.get(head)
     if word is None:
         raise InputError(f"{head!r} is no console command; expected one of {', '.join(sorted(WORDS))}", command=text)
-    argument = rest.strip(" ")
+    argument = rest[: -rest.endswith("\n") or None].strip(" ") if head == "log" else rest.strip(" ")
     if bool(argument) != bool(word.arguments):
-        wanted = f"{head} {word.arguments}" if word.arguments else f"{head} alone"
-        raise InputError(f"the console command {text!r} is incomplete or too long; expected {wanted!r}", command=text)
+        wanted = repr(f"{head} {word.arguments}") if word.arguments else f"{head!r} alone"
+        raise InputError(f"the console command {text!r} is incomplete or too long; expected {wanted}", command=text)
     return Command(Request(_line(head, argument)), word, argument)
 
 

@@ -15,6 +15,7 @@ from .._mconsole import instances
 from .._mconsole.errors import Error, InputError
 from .._mconsole.instances import Place
 from .._mconsole.sockets import Sockets
+from .._model.plain import plain
 from .._model.task import Task
 
 MAX_THREADS = 16
@@ -38,7 +39,8 @@ def perform(
 
 def failure(err: Error) -> Result:
     """Return the result of an operation that an error ended."""
-    return {"failed": True, "changed": False, "msg": str(err), "error": err.describe()}
+    result: Result = plain({"failed": True, "changed": False, "msg": str(err), "error": err.describe()})
+    return result
 
 
 def _run(operation: ModuleType, task: Task) -> Result:
@@ -52,7 +54,8 @@ def _run(operation: ModuleType, task: Task) -> Result:
         result.setdefault("umid", task.umid)
     if task.warnings:
         result["warnings"] = task.warnings
-    return result
+    safe: Result = plain(result)
+    return safe
 
 
 def _place(operation: ModuleType, params: Dict[str, Any]) -> Place:
@@ -90,7 +93,7 @@ def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, socket
             results[place] = _run(operation, Task(params, check, place, sockets))
 
     sockets.start()
-    threads = [threading.Thread(target=work) for _ in range(min(MAX_THREADS, len(places)))]
+    threads = [threading.Thread(target=work) for _each in range(min(MAX_THREADS, len(places)))]
     for thread in threads:
         thread.start()
     for thread in threads:
