@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import time
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Tuple
 
 from . import commands, dangers, hostproc
 from .errors import (
@@ -22,15 +23,18 @@ from .errors import (
     UnansweredError,
 )
 from .names import MAX_SOCKET_PATH
-from .sockets import Sockets
-from .wire import Assembly, Reply, Request
+from .sockets import ROOMY_QUEUE, Sockets
+from .wire import MAX_DATAGRAM, Assembly, Reply, Request
 
 TIMEOUT = 5.0
 _QUIET = 0.5  # seconds without a packet after which the end of a reply that overflowed counts as lost
-_READ_SIZE = 4096  # more than any datagram, so that an over-long one is seen as such
+_READ_SIZE = MAX_DATAGRAM + 1  # so that an over-long one is seen as such
+_PACKET_COST = 1536  # bytes at most that the host counts for one datagram of a reply (1280 on x86)
+_SEND_ROOM = 212992  # net.core.wmem_default of Linux
+_RELEASE = re.compile(r" ([0-9]+\.[0-9]\S*) #")  # in the answer to version, after a node name that may hold anything
 
 
-class Console:
+class Console(dangers.Situation):
     """The console of one instance.
 
     ``path`` is its socket, ``timeout`` seconds bound each exchange; ``read_only`` makes every command that
@@ -51,9 +55,10 @@ class Console:
         self.timeout = timeout
         self.read_only = read_only
         self.sent: List[str] = []
-        self._sockets = sockets or _default_sockets()
-        self._log = log or (lambda text: None)
-        self._descriptor: Optional[int] = None
+        self._sockets = sockets or _shared
+        self._log = log
+        self._owner: Optional[int] = None
+        self._found: Optional[Tuple[Tuple[int, int], int, int]] = None
 
     def command(self, text: str, force: bool = False, timeout: Optional[float] = None) -> Reply:
         """Send a command and return the kernel's OK.
@@ -76,19 +81,32 @@ class Console:
     def request(self, text: str, force: bool = False, timeout: Optional[float] = None) -> Reply:
         """Send a command and return the kernel's answer, be it OK or not; else as :meth:`command`."""
         command = commands.parse(text)
-        if command.changes and self.read_only:
+        if self.read_only and command.changes:
             raise AssertionError(f"a command that changes something was planned in check mode: {text!r}")
         if not force:
             dangers.consult(command, self)
         return self.exchange(command.request, command.word.long_reply, timeout)
 
     def ask(self, text: str) -> Optional[str]:
-        """Return the text that answers a query, or None when the kernel said no."""
+        """Return the text that answers a query, or None when the kernel said no.
+
+        :raises UnansweredError: also when the answer did not arrive whole: half of a list proves nothing
+        """
         reply = self.request(text)
+        if reply.truncated:
+            raise UnansweredError(
+                f"the answer of {self.umid} to {text!r} did not arrive whole ({reply.packets} packets of it did)",
+                umid=self.umid,
+                command=text,
+                truncated=True,
+            )
         return reply.text if reply.ok else None
 
     def proc(self, path: str) -> Optional[str]:
-        """Return a file of the guest's /proc, or None when it cannot be read there; ``1/root/...`` is any file."""
+        """Return a file of the guest's /proc, or None when it cannot be read there; ``1/root/...`` is any file.
+
+        :raises UnansweredError: as :meth:`ask`; ``command("proc ...")`` returns what there is, marked as truncated
+        """
         text = self.ask(f"proc {path}")
         return text[1:] if text and text.startswith("\n") else text
 
@@ -96,29 +114,40 @@ class Console:
         """Send one request over a fresh socket and return the whole reply; no danger is looked for here."""
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         try:
-            owner = os.stat(self.path).st_uid
-            with self._sockets.bound(long_reply, owner) as (sock, roomy):
-                sock.settimeout(max(deadline - time.monotonic(), 0.001))
-                sock.connect(self.path)  # from here on the kernel lets nobody else send to this socket
-                sock.send(request.to_bytes())
-                self.sent.append(request.text)
-                self._log(request.text)
-                return self._collect(sock, Assembly(roomy), deadline, request.text)
+            if self._owner is None:
+                self._owner = os.stat(self.path).st_uid
+            room = self._send_room() if long_reply else ROOMY_QUEUE
+            with self._sockets.bound(long_reply, self._owner) as bound:
+                bound.sock.connect(self.path)  # from here on the kernel lets nobody else send to this socket
+                self._send(bound.sock, request, deadline)
+                return self._collect(bound.sock, Assembly(min(bound.capacity, room)), deadline, request.text)
         except OSError as err:
+            self._owner = None
             raise self._explain(err, request.text) from err
+
+    def _send(self, sock: socket.socket, request: Request, deadline: float) -> None:
+        """Send at once, or wait for room in the instance's queue: it is 11 deep, and full when the instance hangs."""
+        try:
+            sock.send(request.to_bytes(), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sock.settimeout(max(deadline - time.monotonic(), 0.001))
+            sock.send(request.to_bytes())
+        self.sent.append(request.text)
+        if self._log is not None:
+            self._log(request.text)
 
     def _collect(self, sock: socket.socket, assembly: Assembly, deadline: float, text: str) -> Reply:
         """Return the reply, or what came of it by the deadline, marked as truncated."""
         try:
-            while not assembly.feed(sock.recv(_READ_SIZE)):
-                left = deadline - time.monotonic()
-                sock.settimeout(max(min(left, _QUIET) if assembly.may_be_cut else left, 0.001))
-        except socket.timeout:
-            pass
+            while not assembly.feed(_receive(sock, assembly, deadline)):
+                pass
+        except OSError:
+            pass  # the time is over; whatever else it is, the command was sent
         except ProtocolError as err:
             raise ProtocolError(f"{self.umid} answered {text!r} with what is no reply: {err}", umid=self.umid) from err
         reply = assembly.reply()
         if reply is None:
+            self._owner = None  # of an instance started anew by somebody else we would hear nothing
             raise self._unanswered(text)
         return reply
 
@@ -133,7 +162,9 @@ class Console:
         """Return the error of the tree that a failed system call means."""
         facts = {"umid": self.umid, "path": self.path, "command": text}
         if isinstance(err, socket.timeout) or err.errno == errno.EAGAIN:
-            return UnansweredError(f"{self.umid} takes no more commands (its queue is full); {text!r} not sent", **facts)
+            return UnansweredError(
+                f"{self.umid} takes no more commands (its queue is full), so {text!r} was not sent", sent=False, **facts
+            )
         if err.errno in (errno.ENOENT, errno.ENOTDIR):
             return NotThereError(f"no instance {self.umid!r}: there is no console at {self.path}", **facts)
         if err.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN):
@@ -151,35 +182,63 @@ class Console:
 
         A stopped kernel makes its console socket blocking (mconsole_stop); no command tells.
         """
-        pid = self.pid()
-        if pid is None:
-            return None
-        flags = hostproc.descriptor_flags(pid, self._descriptor) if self._descriptor is not None else None
-        if flags is None:
-            self._descriptor = hostproc.socket_descriptor(pid, self._inodes(pid))
-            flags = hostproc.descriptor_flags(pid, self._descriptor) if self._descriptor is not None else None
+        end = self._kernel_end()
+        flags = hostproc.descriptor_flags(*end) if end is not None else None
         return None if flags is None else not flags & os.O_NONBLOCK
 
     def release(self) -> str:
-        """Return the kernel's release, such as ``6.1.176``."""
-        words = (self.ask("version") or "").split()
-        return words[2] if len(words) > 2 else ""
+        """Return the kernel's release, such as ``6.1.176``, or nothing when it does not tell."""
+        found = _RELEASE.search(self.ask("version") or "")
+        return found.group(1) if found is not None else ""
 
     def pid(self) -> Optional[int]:
         """Return the instance's main process from its pid file, or None."""
-        text = hostproc.read_text(os.path.join(os.path.dirname(self.path), "pid")).strip()
-        return int(text) if text.isdigit() else None
+        return hostproc.read_pid(os.path.join(os.path.dirname(self.path), "pid"))
 
-    def _inodes(self, pid: int) -> dict[str, str]:
-        """Return the sockets that may be this console (it may know itself by a relative path)."""
-        return hostproc.socket_inodes(pid, f"{self.umid}/mconsole")
+    # The other end of the socket, in the instance's main process.
+
+    def _kernel_end(self) -> Optional[Tuple[int, int]]:
+        """Return (process, descriptor) of the kernel's socket, looked for again when it was made anew (a reboot)."""
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        made = (status.st_ino, status.st_ctime_ns)
+        if self._found is None or self._found[0] != made:
+            self._found = self._look_for_kernel_end(made)
+        return None if self._found is None else self._found[1:]
+
+    def _look_for_kernel_end(self, made: Tuple[int, int]) -> Optional[Tuple[Tuple[int, int], int, int]]:
+        pid = self.pid()
+        if pid is None:
+            return None
+        name = os.path.basename(os.path.dirname(self.path))  # it may know itself by a relative path
+        descriptor = hostproc.socket_descriptor(pid, hostproc.socket_inodes(pid, f"{name}/mconsole"))
+        return None if descriptor is None else (made, pid, descriptor)
+
+    def _send_room(self) -> int:
+        """Return how many datagrams the kernel can have under way to us, which is made as many as may be."""
+        end = self._kernel_end()
+        size = hostproc.widen(*end, ROOMY_QUEUE * _PACKET_COST) if end is not None else None
+        return (size or _SEND_ROOM) // _PACKET_COST
 
 
-_shared: List[Sockets] = []
+def _receive(sock: socket.socket, assembly: Assembly, deadline: float) -> bytes:
+    """Return the next datagram.
+
+    :raises OSError: when none comes in time
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise socket.timeout("the time is over")  # some replies never end
+    if assembly.packets:
+        sock.setblocking(False)
+        try:
+            return sock.recv(_READ_SIZE)
+        except BlockingIOError:
+            assembly.drained()
+    sock.settimeout(min(left, _QUIET) if assembly.may_be_cut else left)
+    return sock.recv(_READ_SIZE)
 
 
-def _default_sockets() -> Sockets:
-    """Return the process's own maker of sockets."""
-    if not _shared:
-        _shared.append(Sockets())
-    return _shared[0]
+_shared = Sockets()

@@ -9,10 +9,11 @@ Each row was measured on 6.1, 6.12 and 7.2; the reason is what a user reads.
 
 from __future__ import annotations
 
+import posixpath
 import re
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from .commands import Command
+from .commands import WORDS, Command
 from .errors import DangerError
 
 
@@ -39,17 +40,21 @@ class Situation:
 
 
 class Danger(NamedTuple):
-    """One row: when it applies, what happens then, and how to do it safely."""
+    """One row: the words it is about, when it applies, what happens then, and how to do it safely."""
 
     name: str
+    words: Tuple[str, ...]
     applies: Callable[[Command, Situation], bool]
     reason: str
 
 
+_PROCESS = r"(?:self|thread-self|[0-9]+)(?:/task/[0-9]+)?"
 _ENDLESS = re.compile(
-    r"(^|/)(dev|fd|exe|kcore|kmsg|mem|clear_refs|pagemap|trace_pipe|trace_pipe_raw|pipe|tty|sock)(/|$)(?!drivers$|ldiscs$)"
+    r"(?:.*/)?(?:kcore|kmsg|initctl|trace_pipe|trace_pipe_raw)"
+    rf"|{_PROCESS}/(?:fd|map_files|exe|mem|pagemap|clear_refs)(?:/.*)?"
+    rf"|{_PROCESS}/(?:root|cwd)/(?!sys/)(?:.*/)?(?:dev|fd)/.*"
 )
-_DISK = re.compile(r"ubd(1[0-5]|[0-9]|[a-p])")
+_DISK = re.compile(r"ubd(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*|[a-p])")  # numbers as the kernel's strtoul reads them
 
 
 def _old(situation: Situation) -> bool:
@@ -58,38 +63,38 @@ def _old(situation: Situation) -> bool:
     return not major.isdigit() or int(major) < 7
 
 
-def _reaches_the_guest(command: Command) -> bool:
-    return command.word.name in ("remove", "proc") or (command.word.name == "config" and command.changes)
-
-
 def _while_paused(command: Command, situation: Situation) -> bool:
-    return _reaches_the_guest(command) and bool(situation.paused())
+    asks = command.word.name == "config" and not command.changes
+    return not asks and bool(situation.paused())
 
 
 def _ends_while_paused(command: Command, situation: Situation) -> bool:
-    return command.word.name in ("halt", "reboot") and bool(situation.paused()) and _old(situation)
+    return bool(situation.paused()) and _old(situation)
 
 
 def _endless_file(command: Command, situation: Situation) -> bool:
-    return command.word.name == "proc" and _ENDLESS.search(command.argument) is not None
+    return _ENDLESS.fullmatch(posixpath.normpath(command.argument).lstrip("/")) is not None
 
 
 def _task_list(command: Command, situation: Situation) -> bool:
-    return command.word.name == "sysrq" and command.argument[:1] == "t" and _old(situation)
+    return command.argument[0] == "t" and _old(situation)
 
 
 def _deadly_key(command: Command, situation: Situation) -> bool:
-    return command.word.name == "sysrq" and command.argument[:1] in "bcefijo"
+    return command.argument[0] in "bcefijo"
 
 
 def _ghost_disk(command: Command, situation: Situation) -> bool:
     disk = _DISK.match(command.argument)
-    return command.word.name == "remove" and disk is not None and is_ghost(disk.group(1), situation)
+    return disk is not None and is_ghost(disk.group(1), situation)
 
 
 def disk_letter(unit: str) -> str:
-    """Return the letter of a disk given by number or by letter."""
-    return chr(ord("a") + int(unit)) if unit.isdigit() else unit
+    """Return the letter of a disk given by letter or by number, which may be octal (010) or hexadecimal (0xa)."""
+    if unit.isalpha():
+        return unit
+    base = 16 if unit[:2] in ("0x", "0X") else 8 if unit.startswith("0") else 10
+    return chr(ord("a") + min(int(unit, base), 25))
 
 
 def is_ghost(unit: str, situation: Situation) -> bool:
@@ -110,34 +115,47 @@ def is_ghost(unit: str, situation: Situation) -> bool:
 DANGERS: Tuple[Danger, ...] = (
     Danger(
         "guest-while-paused",
+        ("config", "remove", "proc"),
         _while_paused,
         "the instance is paused, and changing devices or reading guest files then can freeze it for good;"
         " resume it first",
     ),
     Danger(
         "end-while-paused",
+        ("halt", "reboot"),
         _ends_while_paused,
         "the instance is paused, and this kernel crashes when it is ended so; resume it first",
     ),
     Danger(
         "ghost-disk",
+        ("remove",),
         _ghost_disk,
         "the disk is configured but the guest has no such device (a boot-line disk that failed);"
         " removing it panics the kernel",
     ),
     Danger(
         "endless-file",
+        ("proc",),
         _endless_file,
         "reading a device, a pipe or an endless file wedges the kernel's worker for good",
     ),
-    Danger("task-list", _task_list, "the task list (sysrq t) crashes kernels of the 6.x series"),
-    Danger("deadly-key", _deadly_key, "this sysrq key kills processes, crashes, restarts or powers off the guest"),
+    Danger("task-list", ("sysrq",), _task_list, "the task list (sysrq t) crashes kernels of the 6.x series"),
+    Danger(
+        "deadly-key",
+        ("sysrq",),
+        _deadly_key,
+        "this sysrq key kills processes, crashes, restarts or powers off the guest",
+    ),
 )
+_BY_WORD: Dict[str, List[Danger]] = {name: [row for row in DANGERS if name in row.words] for name in WORDS}
 
 
 def find(command: Command, situation: Situation) -> Optional[Danger]:
     """Return the first danger that a command is in this situation, or None."""
-    return next((danger for danger in DANGERS if danger.applies(command, situation)), None)
+    for row in _BY_WORD[command.word.name]:
+        if row.applies(command, situation):
+            return row
+    return None
 
 
 def consult(command: Command, situation: Situation) -> None:

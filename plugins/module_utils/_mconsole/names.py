@@ -39,10 +39,13 @@ def console_path(uml_dir: str, umid: str) -> str:
     :raises InputError: when the path does not fit a socket address
     """
     path = os.path.join(uml_dir, check_umid(umid), "mconsole")
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+    size = len(encode_text(path))
+    if "\0" in path:
+        raise InputError(f"the uml_dir {uml_dir!r} holds a NUL; expected a path", umid=umid)
+    if size > MAX_SOCKET_PATH:
         raise InputError(
-            f"the console path {path!r} is {len(os.fsencode(path))} bytes long; a socket path has at most"
-            f" {MAX_SOCKET_PATH}, so choose a shorter uml_dir or umid",
+            f"the console path {path!r} is {size} bytes long; a socket path has at most {MAX_SOCKET_PATH}, so choose"
+            " a shorter uml_dir or umid",
             umid=umid,
         )
     return path

@@ -16,36 +16,46 @@ import array
 import contextlib
 import itertools
 import os
+import secrets
+import signal
 import socket
 import stat
 import threading
-from typing import Iterator, List, Optional, Tuple
+import time
+from typing import List, Optional
 
-from .errors import NotAllowedError
+from . import hostproc
+from .errors import Error, NotAllowedError
+from .wire import SAFE_BURST
 
 ROOMY_QUEUE = 4096
 _BATCH = 8
+_START_TIME = 5.0  # seconds; making a network namespace is slow on a busy host
+_STALE = 600  # seconds; no exchange takes so long, and a process of another container looks dead
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _counter = itertools.count()
+_token = secrets.token_hex(4)  # in a container the next process may have our number, and find our left-overs
 
 
-def private_directory(base: str = "/tmp") -> str:
+def private_directory(base: str = "") -> str:
     """Return the directory of this user's sockets, made when it is not there.
 
+    It lies in ``base``: else in /run for root, where nobody can be first, and in /tmp for others.
     Root's may be passed through (0711), so that the instances of other users reach the one socket made for them.
 
     :raises NotAllowedError: when somebody else made it, or others may write there
     """
-    mode = 0o711 if os.geteuid() == 0 else 0o700
-    path = os.path.join(base, f".uml-mconsole-{os.geteuid()}")
+    uid = os.geteuid()
+    mode = 0o711 if uid == 0 else 0o700
+    path = os.path.join(base or ("/run" if uid == 0 and os.path.isdir("/run") else "/tmp"), f".uml-mconsole-{uid}")
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, mode)
     found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o066:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o066:
         raise NotAllowedError(
-            f"{path} is not a directory of user {os.geteuid()} that nobody else may read or write"
-            f" (found owner {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}); remove it",
+            f"{path} is not a directory of user {uid} that nobody else may read or write"
+            f" (found owner {found.st_uid}, mode {found.st_mode:07o}); remove it",
             path=path,
         )
     if stat.S_IMODE(found.st_mode) != mode:
@@ -59,33 +69,65 @@ def sweep(directory: str) -> None:
         pid = name[1:].partition("-")[0]
         if name.startswith("r") and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(directory, name))
+                _remove_old(os.path.join(directory, name))
+
+
+def _remove_old(path: str) -> None:
+    if os.lstat(path).st_mtime < time.time() - _STALE:
+        os.unlink(path)
+
+
+class Bound:
+    """A socket for one exchange, with its private path; ``capacity`` datagrams cannot be lost in it."""
+
+    __slots__ = ("capacity", "path", "sock")
+
+    def __init__(self, sock: socket.socket, queue: int) -> None:
+        self.sock = sock
+        self.path = ""
+        self.capacity = queue + 1  # the host looks before it queues
+
+    def __enter__(self) -> Bound:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.sock.close()
+        try:  # noqa: SIM105  # every exchange comes by, and a try costs nothing
+            os.unlink(self.path)
+        except OSError:
+            pass  # a cleaner of /tmp may have been here
 
 
 class Sockets:
-    """Makes the socket of one exchange; ``roomy=True`` also keeps a child that makes them with a long queue."""
+    """Makes the socket of one exchange; ``roomy=True`` also keeps a child that makes them with a long queue.
+
+    Threads may share one.
+    """
 
     def __init__(self, roomy: bool = True) -> None:
         self._directory = ""
         self._nursery: Optional[Nursery] = None
         self._wants_roomy = roomy
+        self._queue = _own_queue()
+        self._user = os.geteuid()
         self._lock = threading.Lock()
 
-    @contextlib.contextmanager
-    def bound(self, long_reply: bool, owner: int) -> Iterator[Tuple[socket.socket, bool]]:
-        """Yield (socket bound to a fresh private path, whether its queue is roomy); owner may answer to it."""
-        sock = self._roomy_socket() if long_reply else None
-        roomy = sock is not None
-        with sock or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            path = f"{self.directory}/r{os.getpid()}-{next(_counter)}"
-            os.fchmod(sock.fileno(), 0o600)
-            sock.bind(path)
-            try:
-                if owner != os.geteuid():
-                    os.chown(path, owner, -1)
-                yield sock, roomy
-            finally:
-                os.unlink(path)
+    def bound(self, long_reply: bool, owner: int) -> Bound:
+        """Return a context with ``sock`` and ``capacity``; owner, a user id, may answer to it.
+
+        :raises NotAllowedError: when we cannot let that user answer
+        :raises Error: when this host cannot make the socket now
+        """
+        roomy = self._roomy_socket() if long_reply else None
+        bound = Bound(roomy or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), ROOMY_QUEUE if roomy else self._queue)
+        try:
+            self._bind(bound)
+            if owner != self._user and owner != 0:  # root needs no permission to answer
+                os.chown(bound.path, owner, -1)
+        except OSError as err:
+            bound.__exit__()
+            raise self._explain(err, owner) from err
+        return bound
 
     @property
     def directory(self) -> str:
@@ -103,22 +145,53 @@ class Sockets:
 
     def close(self) -> None:
         """End the child, if there is one."""
-        if self._nursery is not None:
-            self._nursery.close()
-            self._nursery = None
+        with self._lock:
+            if self._nursery is not None:
+                self._nursery.close()
+                self._nursery = None
+
+    def _bind(self, bound: Bound) -> None:
+        """Bind to a fresh path: a late answer to an earlier command goes to the path that asked for it."""
+        name = f"/r{os.getpid()}-{_token}-{next(_counter)}"
+        bound.path = (self._directory or self.directory) + name
+        os.fchmod(bound.sock.fileno(), 0o600)  # before it has a name
+        try:
+            bound.sock.bind(bound.path)
+        except FileNotFoundError:  # a cleaner took the directory
+            self._directory = ""
+            bound.path = self.directory + name
+            bound.sock.bind(bound.path)
+
+    def _explain(self, err: OSError, owner: int) -> Error:
+        """Return the error of the tree that a socket which could not be made means."""
+        if isinstance(err, PermissionError):
+            return NotAllowedError(f"user {self._user} cannot be answered by an instance of user {owner}: {err}")
+        return Error(f"this host cannot make a socket to be answered at in {self._directory or '/tmp'}: {err}")
 
     def _roomy_socket(self) -> Optional[socket.socket]:
+        if not self._wants_roomy:
+            return None
         with self._lock:
             self.start()
             return self._nursery.take() if self._nursery is not None else None
+
+
+def _own_queue() -> int:
+    """Return the length of the queue of a socket that is made here."""
+    text = hostproc.read_text("/proc/sys/net/unix/max_dgram_qlen").strip()
+    return int(text) if text.isdigit() else SAFE_BURST - 1
 
 
 class Nursery:
     """A child in a network namespace of its own, that makes unbound datagram sockets for us."""
 
     def __init__(self) -> None:
+        import ctypes  # noqa: F401  # the child needs it, and should not import while other threads hold locks
+
         self._ours, theirs = socket.socketpair()
+        self._ours.settimeout(_START_TIME)
         self._ready: List[socket.socket] = []
+        self._owner = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
             _serve_sockets(theirs)
@@ -126,30 +199,33 @@ class Nursery:
 
     def take(self) -> Optional[socket.socket]:
         """Return a roomy socket, or None when this host does not let us make one."""
-        if not self._ready and self._pid:
+        if not self._ready and self._pid and self._owner == os.getpid():
             self._ready = self._fetch()
             if not self._ready:
                 self.close()
         return self._ready.pop() if self._ready else None
 
     def close(self) -> None:
-        """End the child and forget its sockets."""
-        if self._pid:
-            self._ours.close()
+        """End the child and forget its sockets; a process forked from ours forgets them only."""
+        if self._pid and self._owner == os.getpid():
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
-            self._pid = 0
+                if os.waitpid(self._pid, os.WNOHANG) == (0, 0):  # it is still our child, and runs
+                    os.kill(self._pid, signal.SIGKILL)
+                    os.waitpid(self._pid, 0)
+        self._pid = 0
+        self._ours.close()
         for sock in self._ready:
             sock.close()
         self._ready = []
 
     def _fetch(self) -> List[socket.socket]:
+        descriptors = array.array("i")
         try:
             self._ours.sendall(b"?")
-            _data, ancillary, _flags, _address = self._ours.recvmsg(1, socket.CMSG_SPACE(_BATCH * 4))
+            space = socket.CMSG_SPACE(_BATCH * descriptors.itemsize)
+            _data, ancillary, _flags, _address = self._ours.recvmsg(1, space, socket.MSG_CMSG_CLOEXEC)
         except OSError:
             return []
-        descriptors = array.array("i")
         for _level, _type, data in ancillary:
             descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
         return [socket.socket(fileno=descriptor) for descriptor in descriptors]
@@ -158,15 +234,22 @@ class Nursery:
 def _serve_sockets(channel: socket.socket) -> None:
     """Be the child: answer each byte with a batch of sockets until the parent is gone."""
     try:
-        keep = channel.fileno()
-        limit = os.sysconf("SC_OPEN_MAX")
-        os.closerange(0, keep)
-        os.closerange(keep + 1, min(limit, 4096))
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the parent's handlers are not for us; we end when it does
+        _close_all_but(channel.fileno())
         _enter_roomy_namespace()
         while channel.recv(1):
             _hand_over(channel)
     finally:
         os._exit(0)
+
+
+def _close_all_but(keep: int) -> None:
+    """Close what was inherited: whoever waits for its end would wait for us."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) != keep:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
 
 
 def _hand_over(channel: socket.socket) -> None:

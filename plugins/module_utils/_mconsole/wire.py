@@ -10,8 +10,8 @@ Source of the layout: linux arch/um/drivers/mconsole.h, the same from 6.1 to 7.2
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import List, Optional
+from dataclasses import dataclass
+from typing import List, NamedTuple, Optional
 
 from .errors import InputError, ProtocolError
 
@@ -21,6 +21,7 @@ MAX_DATA = 512
 MAX_COMMAND = MAX_DATA - 1  # the kernel answers "Request too large" from 512 bytes on
 MAX_DATAGRAM = 16 + MAX_DATA
 SAFE_BURST = 11  # datagrams that fit a client's queue under the default net.unix.max_dgram_qlen of 10
+MAX_PACKETS = 65536  # 32 MiB: some guest files never end (1/root/dev/urandom)
 
 _REQUEST = struct.Struct("=III")
 _REPLY = struct.Struct("=III")
@@ -30,8 +31,14 @@ NOTIFICATION_TYPES = {0: "socket", 1: "panic", 2: "hang", 3: "user"}
 
 
 def encode_text(text: str) -> bytes:
-    """Return text as the bytes a kernel sees; undecodable bytes survive the round trip."""
-    return text.encode("utf-8", "surrogateescape")
+    """Return text as the bytes a kernel sees; undecodable bytes survive the round trip.
+
+    :raises InputError: when it holds half of a surrogate pair, which stands for no byte
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as err:
+        raise InputError(f"the text {text[:40]!r} holds a character that has no bytes") from err
 
 
 def decode_text(data: bytes) -> str:
@@ -84,7 +91,10 @@ class Request:
             raise ProtocolError(f"a request has magic {magic:#x} and version {version}, not {MAGIC:#x} and {VERSION}")
         if length != len(datagram) - _REQUEST.size:
             raise ProtocolError(f"a request says {length} bytes and holds {len(datagram) - _REQUEST.size}")
-        return cls(decode_text(datagram[_REQUEST.size :]))
+        try:
+            return cls(decode_text(datagram[_REQUEST.size :]))
+        except InputError as err:
+            raise ProtocolError(f"a request holds no command: {err}") from err
 
 
 def _signed(value: int) -> int:
@@ -92,8 +102,7 @@ def _signed(value: int) -> int:
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-@dataclass(frozen=True)
-class Packet:
+class Packet(NamedTuple):
     """One datagram of a reply: ``err`` 0, 1 or a negative errno; ``more`` follow; text without the last NUL."""
 
     err: int
@@ -111,16 +120,15 @@ class Packet:
         err, more, length = _REPLY.unpack_from(datagram)
         if length > MAX_DATA or length != len(datagram) - _REPLY.size:
             raise ProtocolError(f"a reply says {length} bytes and holds {len(datagram) - _REPLY.size}")
-        data = datagram[_REPLY.size :]
-        return cls(_signed(err), bool(more), data[:-1] if data.endswith(b"\0") else data)
+        data = datagram[_REPLY.size : -1] if length and datagram[-1] == 0 else datagram[_REPLY.size :]
+        return cls(_signed(err) if err else 0, more != 0, data)
 
     def to_bytes(self) -> bytes:
         """Return the datagram, with the NUL that the kernel counts in."""
         return _REPLY.pack(self.err & 0xFFFFFFFF, int(self.more), len(self.data) + 1) + self.data + b"\0"
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """What one command was answered.
 
     ``err`` is 0, 1 or a negative errno; ``truncated`` says that parts may be missing.
@@ -137,34 +145,46 @@ class Reply:
         return self.err == 0
 
 
-@dataclass
 class Assembly:
-    """Packets of one reply on their way to be whole; ``roomy`` when the queue holds any reply.
+    """Packets of one reply on their way to be whole; ``capacity`` of them fit the queue at once.
 
-    The kernel drops what does not fit a client's queue, the last packet included, and tells nobody
-    (mconsole_reply_len), so more packets than a queue holds may have a hole even when an end came.
+    The kernel drops what finds the queue full, the last packet included, and tells nobody
+    (mconsole_reply_len), so even a reply with an end may have a hole: unless the queue was seen empty before it
+    can have been full.
     """
 
-    roomy: bool = False
-    packets: List[Packet] = field(default_factory=list)
+    def __init__(self, capacity: int = SAFE_BURST) -> None:
+        self.capacity = capacity
+        self.packets: List[Packet] = []
+        self._run = 0  # packets since the queue was last seen empty
+        self._full = False
 
     def feed(self, datagram: bytes) -> bool:
-        """Take one datagram; return True when the reply has ended."""
-        self.packets.append(Packet.from_bytes(datagram))
-        return not self.packets[-1].more
+        """Take one datagram; return True when the reply has ended, or has grown beyond all bounds."""
+        packet = Packet.from_bytes(datagram)
+        self.packets.append(packet)
+        self._run += 1
+        return not packet.more or len(self.packets) >= MAX_PACKETS
+
+    def drained(self) -> None:
+        """Note that the queue is empty though the reply has not ended."""
+        self._full = self._full or self._run >= self.capacity
+        self._run = 0
 
     @property
     def may_be_cut(self) -> bool:
         """Tell whether the queue may have overflowed by now."""
-        return not self.roomy and len(self.packets) >= SAFE_BURST
+        return self._full or self._run >= self.capacity
 
     def reply(self) -> Optional[Reply]:
         """Return what came so far as a reply, or None when nothing did."""
         if not self.packets:
             return None
-        ended = not self.packets[-1].more
-        cut = not ended or (not self.roomy and len(self.packets) > SAFE_BURST)
-        err = next((packet.err for packet in self.packets if packet.err), 0)
+        if len(self.packets) == 1:  # nearly always
+            err, more, data = self.packets[0]
+            return Reply(err, decode_text(data), 1, more)
+        cut = self.packets[-1].more or self._full or self._run > self.capacity
+        err = next((packet.err for packet in self.packets if packet.err), 0)  # a file can fail in its middle
         text = decode_text(b"".join(packet.data for packet in self.packets))
         return Reply(err, text, len(self.packets), cut)
 
@@ -193,7 +213,7 @@ def _parse_notification(datagram: bytes) -> Optional[tuple[int, bytes]]:
     """Return (type number, data), or None when the datagram is of no known layout."""
     if len(datagram) >= _NOTIFICATION.size:
         magic, version, number, length = _NOTIFICATION.unpack_from(datagram)
-        if (magic, version) == (MAGIC, VERSION) and length == len(datagram) - _NOTIFICATION.size:
+        if (magic, version) == (MAGIC, VERSION) and length == len(datagram) - _NOTIFICATION.size <= MAX_DATA:
             return number, datagram[_NOTIFICATION.size :]
     if len(datagram) == 24:
         magic, version, number, _length = _NOTIFICATION_64.unpack_from(datagram)
