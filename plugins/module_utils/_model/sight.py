@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
@@ -44,6 +45,7 @@ class Sight(Situation):
         self._replies: Dict[str, Reply] = {}
         self._files: Dict[str, Optional[str]] = {}
         self._descriptors: Optional[Dict[Identity, OpenFile]] = None
+        self._members: Optional[List[int]] = None
         self.blind = bool(console.paused())
 
     # What the console and the guest show.
@@ -112,7 +114,7 @@ class Sight(Situation):
         if pid is None or cwd is None:
             return None
         root = "" if _same_namespace(pid) else f"/proc/{pid}/root"
-        return root + os.path.normpath(os.path.join(cwd, path)) if not path.startswith("/") else root + path
+        return root + os.path.join(cwd, path)
 
     def stat(self, path: str) -> Optional[os.stat_result]:
         """Return the stat of what the instance calls ``path``, or None when it is out of this user's sight.
@@ -137,20 +139,30 @@ class Sight(Situation):
         return path if where is None else os.path.realpath(where)
 
     def opened(self, path: str) -> Optional[OpenFile]:
-        """Return the instance's descriptor of a file, or None when it has none or it cannot be seen."""
+        """Return the instance's descriptor of a file or block device, or None when it has none or it cannot be seen."""
         try:
             found = self.stat(path)
         except FileNotFoundError:
             return None
+        if found is None or stat.S_ISCHR(found.st_mode):  # such as /dev/null, which every process has open
+            return None
         if self._descriptors is None:
             self._descriptors = _descriptors(self.pid)
-        return self._descriptors.get((found.st_dev, found.st_ino)) if found is not None else None
+        return self._descriptors.get((found.st_dev, found.st_ino))
 
     def has_descriptor(self, number: int) -> Optional[bool]:
         """Tell whether the instance has a descriptor of that number; None when it cannot be seen."""
         if not os.access(f"/proc/{self.pid}/fd", os.X_OK | os.R_OK):
             return None
         return os.path.lexists(f"/proc/{self.pid}/fd/{number}")
+
+    def members(self) -> List[int]:
+        """Return the processes that share the main one's files: itself, and the helpers in its session."""
+        if self._members is None:
+            session = self.pid
+            found = (hostproc.stat(pid) for pid in hostproc.pids())
+            self._members = [each.pid for each in found if each is not None and session in (each.session, each.pid)]
+        return self._members
 
     def environment(self) -> Dict[str, str]:
         """Return the instance's environment at its start; empty when it cannot be seen."""
@@ -171,11 +183,11 @@ def _descriptors(pid: Optional[int]) -> Dict[Identity, OpenFile]:
     for number in _numbers(pid):
         path = f"/proc/{pid}/fd/{number}"
         try:
-            stat = os.stat(path)
+            status = os.stat(path)
         except OSError:
             continue
         flags = hostproc.descriptor_flags(pid, number)
-        found.setdefault((stat.st_dev, stat.st_ino), OpenFile(number, hostproc.link(path) or "", flags or 0))
+        found.setdefault((status.st_dev, status.st_ino), OpenFile(number, hostproc.link(path) or "", flags or 0))
     return found
 
 
@@ -193,9 +205,9 @@ class Lock(NamedTuple):
     exclusive: bool
 
 
-def locks(stat: os.stat_result) -> List[Lock]:
+def locks(found: os.stat_result) -> List[Lock]:
     """Return the POSIX locks on a file, from the VM host's /proc/locks."""
-    wanted = f"{os.major(stat.st_dev):02x}:{os.minor(stat.st_dev):02x}:{stat.st_ino}"
+    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     rows = (line.split() for line in hostproc.read_text("/proc/locks").splitlines())
     return [
         Lock(int(row[4]), row[3] == "WRITE") for row in rows if len(row) > 5 and row[1] == "POSIX" and row[5] == wanted

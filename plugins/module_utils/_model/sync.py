@@ -6,19 +6,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
+from .._mconsole import commands
+from .._mconsole.errors import Error
 from .task import Task
 
 State = Dict[str, Any]
 
 
 class Plan(NamedTuple):
-    """Console commands in their order, what the state will be after them, and why there are none or these."""
+    """Console commands in their order, what the state will be after them, and why there are none or these.
+
+    ``steps`` are what is done beside or around commands, such as starting a kernel.
+    """
 
     commands: List[str]
     predicted: State
     reason: str = ""
+    steps: Tuple[str, ...] = ()
 
 
 def send(task: Task, plan: Plan) -> None:
@@ -33,16 +39,45 @@ def sync(
     plan: Callable[[State], Plan],
     apply: Callable[[Task, Plan], None] = send,
 ) -> Dict[str, Any]:
-    """Bring an instance to what is desired and report truthfully: ``changed``, ``commands``, ``diff``, ``reason``."""
+    """Bring an instance to what is desired and report truthfully: ``changed``, ``commands``, ``diff``, ``reason``.
+
+    When a command fails, the report is ``failed``, tells what was sent, and what is there now.
+    """
     before = read(task)
     steps = plan(before)
-    after = steps.predicted
-    if steps.commands and not task.check:
-        apply(task, steps)
-        after = read(task)
+    after, failure = steps.predicted, {}
+    wanted = bool(steps.commands or steps.steps)
+    if wanted and not task.check:
+        try:
+            apply(task, steps)
+        except Error as err:
+            failure = {
+                "failed": True,
+                "msg": str(err),
+                "error": err.describe(),
+                "commands": changing(task.console.sent),
+            }
+        after = _read_again(task, read, before, failure)
     return {
-        "changed": bool(steps.commands),
+        "changed": before != after if failure else wanted,
         "commands": steps.commands,
         "reason": steps.reason,
         "diff": {"before": before, "after": after},
+        **failure,
     }
+
+
+def _read_again(task: Task, read: Callable[[Task], State], before: State, failure: Dict[str, Any]) -> State:
+    """Return what is there now; where a failure left nothing to be read, what was there is what is known."""
+    try:
+        return read(task)
+    except Error:
+        if not failure:
+            raise
+        return before
+
+
+def changing(sent: List[str]) -> List[str]:
+    """Return those of the commands sent that change something; one that was sent until it was taken stands once."""
+    found = [text for text in sent if commands.parse(text.rstrip("\n")).changes]
+    return [text for index, text in enumerate(found) if index == 0 or found[index - 1] != text]

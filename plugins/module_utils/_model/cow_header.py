@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The header of a copy-on-write file, as far as it says which backing file it fits.
+
+Source: linux arch/um/drivers/cow_user.c, versions 2 and 3 and the 64-bit layout of version 3 from before 2006.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from typing import NamedTuple, Optional
+
+from .._mconsole.wire import decode_text
+
+_MAGIC = 0x4F4F4F4D
+_START = struct.Struct(">II")
+_V2 = struct.Struct(">4096sIQ")
+_V3 = struct.Struct(">IQIII4096s")
+_V3_OLD = struct.Struct(">I4xQIII4096s")
+
+
+class CowHeader(NamedTuple):
+    """What a COW file says of its backing file: the path as stored, its size in bytes, its mtime in seconds."""
+
+    backing_file: str
+    size: int
+    mtime: int
+
+
+def read_header(path: str) -> Optional[CowHeader]:
+    """Return the header of a COW file, or None when it is none.
+
+    :raises OSError: when it cannot be read
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return None
+    with open(path, "rb") as stream:
+        return parse_header(stream.read(_START.size + _V3_OLD.size))
+
+
+def parse_header(data: bytes) -> Optional[CowHeader]:
+    """Return the header at the start of a file's bytes, or None."""
+    if len(data) < _START.size + _V2.size:
+        return None
+    magic, version = _START.unpack_from(data)
+    if magic != _MAGIC or version not in (2, 3):
+        return None
+    if version == 2:
+        path, mtime, size = _V2.unpack_from(data, _START.size)
+        return CowHeader(_text(path), size, mtime)
+    mtime, size, _sector, _align, _format, path = _V3.unpack_from(data, _START.size)
+    if path[:4] == bytes(4) and len(data) >= _START.size + _V3_OLD.size:
+        mtime, size, _sector, _align, _format, path = _V3_OLD.unpack_from(data, _START.size)
+    return CowHeader(_text(path), size, mtime)
+
+
+def _text(path: bytes) -> str:
+    return decode_text(path.partition(b"\0")[0])

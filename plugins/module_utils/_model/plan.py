@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""From wishes to the console commands that fulfil them, each with what takes it back; nothing is sent here."""
+
+from __future__ import annotations
+
+from typing import Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from .._mconsole.errors import InputError, RefusedError
+from . import disks
+from .device import Wish, compare
+from .row import ADD, OVERWRITE, REPLACE, DeviceClass, Flat, Name
+from .sight import UNKNOWN_CLASS, Sight
+
+State = Dict[str, Flat]
+
+
+class Step(NamedTuple):
+    """One console command: what takes it back, and what clears up after its refusal."""
+
+    name: Name
+    command: str
+    undo: Tuple[str, ...]
+    after_refusal: Tuple[str, ...]
+    full: Flat
+
+
+class Outline(NamedTuple):
+    """The steps in their order, the state that they lead to, and why there are none or these, by device."""
+
+    steps: List[Step]
+    predicted: State
+    reasons: Dict[str, str]
+
+    @property
+    def commands(self) -> List[str]:
+        """Return the commands alone."""
+        return [step.command for step in self.steps]
+
+
+def read(sight: Sight, names: Sequence[Name]) -> State:
+    """Return each device as it is.
+
+    :raises RefusedError: when the instance's kernel has no such class
+    """
+    for kind in {name.kind.name: name.kind for name in names}.values():
+        require(sight, kind)
+    return {name.text: name.kind.read(sight, name.unit) for name in names}
+
+
+def require(sight: Sight, kind: DeviceClass) -> None:
+    """Refuse a class of devices that this kernel lacks, found out by a query that changes nothing.
+
+    :raises RefusedError: when it lacks it
+    """
+    if sight.reply(kind.probe).text == UNKNOWN_CLASS:
+        raise RefusedError(
+            f"the kernel of {sight.umid} ({sight.release()}) has no {kind.name} devices ({kind.title}):"
+            f" they are there on {kind.kernels}",
+            umid=sight.umid,
+            command=kind.probe,
+        )
+
+
+def outline(sight: Sight, wishes: Sequence[Wish], have: State, force: bool = False) -> Outline:
+    """Return the steps that fulfil all wishes: what goes before what comes, since it may set files free.
+
+    :raises InputError: when a wish cannot be fulfilled on this VM host
+    :raises RefusedError: when it would take a device away that is in use
+    """
+    planned = [_Planned(sight, each, have[each.name.text]) for each in wishes]
+    leaving = {each.wish.name.text for each in planned if each.removes}
+    for each in planned:
+        each.check(leaving, force)
+    steps = [step for each in planned for step in each.removal()]
+    steps += [step for each in planned for step in each.setting()]
+    predicted = {each.wish.name.text: each.predicted() for each in planned}
+    return Outline(steps, predicted, {each.wish.name.text: each.reason() for each in planned})
+
+
+class _Planned:
+    """One wish beside what is there, and what follows."""
+
+    def __init__(self, sight: Sight, wish: Wish, have: Flat) -> None:
+        self.wish, self.have, self._sight = wish, have, sight
+        self._kind = wish.name.kind
+        self._there = have["state"] == "present"
+        self.want = self._kind.complete(sight, wish.flat) if wish.present and wish.flat else {}
+        self.differences = compare(sight, self._kind, self.want, have) if self._there else {}
+        self.sets = wish.present and (not self._there or bool(self.differences))
+        self.removes = self._there and (not wish.present or (self.sets and self._kind.change == REPLACE))
+
+    def check(self, leaving: Collection[str], force: bool) -> None:
+        """Refuse what cannot or must not be done."""
+        name = self.wish.name
+        if self.sets and not self.want:
+            raise InputError(
+                f"{self._sight.umid} has no {name.text}, and nothing says what it shall be", name=name.text
+            )
+        if self._kind.change == ADD and self._there and (self.removes or self.differences):
+            raise RefusedError(
+                f"{name.text} of {self._sight.umid} can be neither changed nor removed: {self._kind.title}"
+            )
+        if self.removes:
+            self._check_free(force)
+        if self.sets:
+            self._kind.check(self._sight, name.unit, self._full(), leaving)
+
+    def _check_free(self, force: bool) -> None:
+        why = self._kind.in_use(self._sight, self.wish.name.unit, self.have)
+        if why is not None and (not force or self.have.get("ghost")):
+            raise RefusedError(
+                f"{self.wish.name.text} of {self._sight.umid} was not removed: {why}",
+                umid=self._sight.umid,
+                name=self.wish.name.text,
+            )
+
+    def _full(self) -> Flat:
+        """Return what is sent: the wish, and what is kept of the options that it does not name."""
+        kept = {key: self.have.get(key) for key in self._kind.kept if self._there}
+        return {**kept, **{key: value for key, value in self.want.items() if value is not None}}
+
+    def removal(self) -> List[Step]:
+        """Return the step that removes the device, if it goes or must go first."""
+        name = self.wish.name
+        return [Step(name, name.remove(), tuple(restoring(name, self.have)), (), {})] if self.removes else []
+
+    def setting(self) -> List[Step]:
+        """Return the step that sets the device, if it is to be set."""
+        if not self.sets:
+            return []
+        name, full = self.wish.name, self._full()
+        overwritten = self._there and self._kind.change == OVERWRITE
+        back = restoring(name, self.have) if overwritten else [name.remove()]
+        clearing = disks.sticky(name, full) if self._kind is disks.DISK else back if overwritten else []
+        return [Step(name, name.config(full), tuple(back), tuple(clearing), full)]
+
+    def predicted(self) -> Flat:
+        """Return the device as it will be."""
+        if not self.wish.present:
+            return {"state": "absent"}
+        if not self.sets:
+            return self.have
+        full = self._full()
+        shown = {key: full.get(key) for key in self._kind.canonical(self._sight, full)}
+        return {**self.have, "state": "present", **{key: value for key, value in shown.items() if value is not None}}
+
+    def reason(self) -> str:
+        """Return why there are steps, or none."""
+        if not self.wish.present:
+            return "it was there" if self._there else "it is not there"
+        if not self._there:
+            return "it was not there"
+        if self.differences:
+            return "; ".join(
+                f"{key} was {have!r} and shall be {want!r}" for key, (have, want) in self.differences.items()
+            )
+        return "it is as wished"
+
+
+def restoring(name: Name, have: Flat) -> List[str]:
+    """Return the commands that put a device back as it was, as far as that can be seen."""
+    if have["state"] != "present":
+        return [name.remove()]
+    return [name.config(have)]
+
+
+def wanted(sight: Sight, each: Wish) -> Flat:
+    """Return a wish with what it implies."""
+    return each.name.kind.complete(sight, each.flat) if each.present and each.flat else {}
+
+
+def verdict(sight: Sight, each: Wish, have: Flat) -> Tuple[Optional[str], List[str]]:
+    """Return what is not as wished, or None, and what cannot be verified."""
+    name = each.name
+    if (have["state"] == "present") != each.present:
+        return f"{name.text} of {sight.umid} is {have['state']}", []
+    if not each.present:
+        return None, []
+    want = wanted(sight, each)
+    wrong = compare(sight, name.kind, want, have)
+    if wrong:
+        said = "; ".join(f"{key} is {is_!r}, not {shall!r}" for key, (is_, shall) in wrong.items())
+        return f"{name.text} of {sight.umid} is not as wished: {said}", []
+    if sight.blind:
+        return None, ["the instance is paused, so its guest's files are out of sight"]
+    return None, name.kind.doubts(sight, name.unit, want, have)

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""One device of an instance: present with its options, or absent."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from .._model import transaction
+from .._model.device import report, wish
+from .._model.task import Task
+
+SCOPE = "console"
+
+OPTIONS: Dict[str, Dict[str, Any]] = {
+    "config": {"type": "str"},
+    "file": {"type": "str"},
+    "backing_file": {"type": "str"},
+    "read_only": {"type": "bool"},
+    "synchronous": {"type": "bool"},
+    "shared": {"type": "bool"},
+    "discard": {"type": "bool"},
+    "raw": {"type": "bool"},
+    "serial": {"type": "str"},
+    "channel": {"type": "str"},
+    "fd": {"type": "int"},
+    "tty": {"type": "str"},
+    "port": {"type": "int"},
+    "output": {"type": "str"},
+}
+ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    **OPTIONS,
+    "force": {"type": "bool", "default": False},
+    "resume": {"type": "bool", "default": False},
+}
+WHOLE = ("file", "backing_file", "serial", "channel", "fd", "tty", "port", "output")  # what config says all of
+CONSTRAINTS: Dict[str, Any] = {"mutually_exclusive": [("config", option) for option in WHOLE]}
+
+
+def run(task: Task) -> Dict[str, Any]:
+    """Bring one device to its state; see the module's documentation."""
+    params = task.params
+    each = wish(params["name"], params)
+    result = transaction.run(task, [each], force=params["force"], resume=params["resume"])
+    before, after = (result["diff"][side].get(each.name.text, {}) for side in ("before", "after"))
+    outcome = result.pop("devices")[each.name.text]
+    return {**result, **outcome, "diff": {"before": before, "after": after}, "device": report(each.name, after)}
