@@ -135,6 +135,7 @@ def environment(folder: Path, env: Mapping[str, str] | None = None) -> dict[str,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_HOME": str(folder / "a"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(TREE),
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
@@ -156,7 +157,7 @@ def close_connections(folder: Path) -> None:
 
 def _control_sockets(folder: Path) -> Iterable[Path]:
     """List the control sockets of ssh below a home."""
-    return [path for path in (folder / "a" / "cp").glob("*") if path.is_socket()]
+    return [path for path in (folder / "cp").glob("*") if path.is_socket() and not path.name.startswith("uml-")]
 
 
 @contextlib.contextmanager

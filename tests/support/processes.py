@@ -74,13 +74,15 @@ def kill_all(find: Callable[[], list[int]], what: str) -> None:
 
 
 def of_user(name: str) -> list[int]:
-    """List the processes of a test user."""
+    """List the processes of a test user, the sudo that it called included: userdel counts that too."""
     uid = pwd.getpwnam(name).pw_uid
-    return [process.pid for process in running() if _owner(process.pid) == uid]
+    return [process.pid for process in running() if uid in _users(process.pid)]
 
 
-def _owner(pid: int) -> int | None:
-    """Return the user a process runs as."""
+def _users(pid: int) -> set[int]:
+    """Return the real and the effective user of a process."""
     with contextlib.suppress(OSError):
-        return os.stat(f"/proc/{pid}").st_uid
-    return None
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("Uid:"):
+                return {int(word) for word in line.split()[1:3]}
+    return set()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -43,15 +44,23 @@ def start(blob: bytes, key: str, command: str, order: Dict[str, Any]) -> str:
 
 
 def _running(directory: str, key: str) -> Optional[str]:
-    """Return the socket of a client that greets; sockets that nobody serves are removed."""
+    """Return the socket of a client of this key that greets; sockets of clients that died are removed."""
+    found = None
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
-        if name.startswith(f"{key}-"):
-            if hello(path) is not None:
-                return path
+        if name.startswith(f"{key}-") and hello(path) is not None:
+            found = path
+        elif name.startswith("c-") and not _listening(path):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-    return None
+    return found
+
+
+def _listening(path: str) -> bool:
+    """Tell whether a process holds the socket, be it stopped or busy."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        return sock.connect_ex(path) != errno.ECONNREFUSED
 
 
 def hello(path: str, timeout: float = _HELLO_TIME) -> Optional[Dict[str, Any]]:
@@ -81,16 +90,18 @@ def _locked(directory: str) -> Iterator[None]:
 def _spawn(directory: str, key: str, blob: bytes, order: Dict[str, Any], command: str) -> str:
     """Start a client with the listening socket as its stdin, hand it its code through that socket, return its path.
 
-    The shell around the command stays, to remove the socket that the other user could not.
+    The shell around the command stays, to remove the socket that the other user could not. Its own words go nowhere:
+    what it says of a killed client would end it, once the pipe to us is closed.
     """
     path = os.path.join(directory, f"{key}-{secrets.token_hex(4)}")
-    tidy = f"rm -f {shlex.quote(path)}; rmdir {shlex.quote(directory)} 2>/dev/null"
+    tidy = f"rm -f {shlex.quote(path)}; rmdir {shlex.quote(directory)}"
+    script = f"cd /; exec 3>&1 >/dev/null 2>&1\n( {command}\n) >&3 2>&3 3>&-\n{tidy}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         os.fchmod(listener.fileno(), 0o600)
         listener.bind(path)
         listener.listen(128)
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f"cd /\n{command}\n{tidy}"],
+            ["/bin/sh", "-c", script],
             stdin=listener.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
