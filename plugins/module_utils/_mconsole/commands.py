@@ -86,7 +86,7 @@ def parse(text: str) -> Command:
     word = WORDS.get(head)
     if word is None:
         raise InputError(f"{head!r} is no console command; expected one of {', '.join(sorted(WORDS))}", command=text)
-    argument = rest[: -rest.endswith("\n") or None].strip(" ") if head == "log" else rest.strip(" ")
+    argument = (rest[:-1] if head == "log" and rest.endswith("\n") else rest).strip(" ")
     if bool(argument) != bool(word.arguments):
         wanted = repr(f"{head} {word.arguments}") if word.arguments else f"{head!r} alone"
         raise InputError(f"the console command {text!r} is incomplete or too long; expected {wanted}", command=text)
