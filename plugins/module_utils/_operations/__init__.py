@@ -18,7 +18,11 @@ NAMES = (
     "instance",
     "instance_facts",
     "instance_info",
+    "kernel_log",
+    "proc_info",
     "request",
+    "stack_info",
+    "sysrq",
 )
 
 

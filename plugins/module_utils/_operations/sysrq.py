@@ -1,0 +1,74 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""One magic SysRq key."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from .._mconsole import commands
+from .._mconsole.errors import Error, RefusedError
+from .._mconsole.wire import Reply
+from .._model import verb
+from .._model.task import Task
+
+# The keys of a UML kernel; others print the help. R is there from 6.12 on (all of this measured on 6.1, 6.12, 7.2).
+KEYS = (*"0123456789", *"bcefhijmnopqstuwR")
+SCOPE = "console"
+ARGUMENTS: Dict[str, Any] = {
+    "key": {"type": "str", "required": True, "choices": list(KEYS)},
+    "force": {"type": "bool", "default": False},
+}
+CONSTRAINTS: Dict[str, Any] = {}
+
+_MAY_BOOT = 0x80  # SYSRQ_ENABLE_BOOT
+
+
+def run(task: Task) -> Dict[str, Any]:
+    """Send the key and return what the kernel printed."""
+    key = task.params["key"]
+    command = commands.parse(f"sysrq {key}")
+    if key == "b":
+        _check_restart(task)
+    reply = verb.send(task, command, bool(task.params.get("force")))
+    if reply is not None:
+        _check(task, key, reply)
+    text = "" if reply is None else reply.text
+    return {
+        "changed": command.changes,
+        "commands": [command.text],
+        "text": text,
+        "lines": text.splitlines(),
+        "truncated": reply is not None and reply.truncated,
+    }
+
+
+def _check(task: Task, key: str, reply: Reply) -> None:
+    """Find out from what was printed whether the guest obeyed; the kernel says OK in any case.
+
+    :raises RefusedError: when it did not
+    """
+    if "sysrq: HELP" in reply.text and key != "h":
+        raise _refusal(task, key, "this kernel has no such key", said=reply.text, commands=[f"sysrq {key}"])
+    if "This sysrq operation is disabled" in reply.text or (not reply.text and key != "b"):
+        why = "the guest's kernel.sysrq does not allow it"
+        raise _refusal(task, key, why, said=reply.text, commands=[f"sysrq {key}"])
+
+
+def _check_restart(task: Task) -> None:
+    """Ask before, since ``b`` is answered before it is looked at; a guest that cannot be asked is believed.
+
+    :raises RefusedError: when the guest would ignore it
+    """
+    try:
+        text = (task.console.proc("sys/kernel/sysrq") or "").strip()
+    except Error:
+        return
+    if text.isdigit() and int(text) != 1 and not int(text) & _MAY_BOOT:
+        raise _refusal(task, "b", f"the guest's kernel.sysrq is {text}", said="")
+
+
+def _refusal(task: Task, key: str, why: str, **facts: Any) -> RefusedError:
+    return RefusedError(f"{task.umid} did nothing for 'sysrq {key}': {why}", umid=task.umid, **facts)
