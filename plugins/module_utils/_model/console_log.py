@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The file that a kernel's standard output goes to, with its boot messages and its guest's console."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import List, Optional
+
+from .._mconsole.errors import InputError
+
+_TAIL = 64 << 10  # bytes read from the end
+_WIDTH = 200
+_ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])")
+_NOISE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_FATAL = re.compile(r"(Kernel panic|Too few physical memory|Failed to |Couldn't |Fatal|Error|ERROR|cannot|not found).*")
+
+
+def open_log(path: str, owner: Optional[int] = None) -> int:
+    """Return a descriptor that appends to the log; it is made for its owner alone, for a console may show secrets.
+
+    :raises InputError: when it is no regular file of its own: in the directory of another user a link may lead anywhere
+    """
+    try:
+        descriptor = _make(path, owner)
+    except FileExistsError:
+        descriptor = _open(path, os.O_NONBLOCK | os.O_NOCTTY)
+    status = os.fstat(descriptor)
+    if path == os.devnull or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and owner in (None, status.st_uid)):
+        return descriptor
+    os.close(descriptor)
+    raise InputError(
+        f"the console log {path} is no regular file of the instance's user, or has a second name", path=path
+    )
+
+
+def _make(path: str, owner: Optional[int]) -> int:
+    descriptor = _open(path, os.O_CREAT | os.O_EXCL)
+    if owner is not None:
+        os.fchown(descriptor, owner, -1)
+    return descriptor
+
+
+def _open(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise
+    except OSError as err:
+        raise InputError(f"the console log {path} cannot be written: {err.strerror}", path=path) from err
+
+
+def length(path: str) -> int:
+    """Return how long the log is now; 0 when there is none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def read(path: str, start: int) -> str:
+    """Return what was written since it was ``start`` bytes long (or the last 64 kB of that), made harmless."""
+    try:
+        with open(path, "rb") as stream:
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(max(min(start, end), end - _TAIL))
+            return harmless(stream.read(_TAIL).decode("utf-8", "replace"))
+    except OSError:
+        return ""
+
+
+def harmless(text: str) -> str:
+    """Return a guest's text without terminal escapes, control characters and what turns the direction of writing."""
+    return _NOISE.sub("", _ESCAPE.sub("", text.replace("\r\n", "\n")))
+
+
+def tail(path: str, start: int, count: int = 20) -> List[str]:
+    """Return the last lines since ``start``, none too long."""
+    return [line[:_WIDTH] for line in read(path, start).splitlines() if line.strip()][-count:]
+
+
+def complaint(path: str, start: int) -> str:
+    """Return the line that best tells why a kernel ended: its panic, which stands before a dump of registers."""
+    text = read(path, start)
+    found = [match.group(0) for match in _FATAL.finditer(text)]
+    panic = [line for line in found if line.startswith("Kernel panic")]
+    lines = panic[:1] or found or [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip()[:_WIDTH] if lines else "it printed nothing"
