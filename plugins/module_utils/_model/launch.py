@@ -1,0 +1,231 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Start a kernel detached, and wait until it answers, or say why it does not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from .._mconsole import hostproc, instances
+from .._mconsole.console import Console
+from .._mconsole.errors import Error, InputError, NotAllowedError, UnansweredError
+from .._mconsole.instances import Place
+from .._mconsole.sockets import Sockets
+from . import console_log
+from .bootline import PATH
+
+_POLL = 0.01
+_SENSIBLE = 0o022  # umask: whoever may write to a console controls its instance
+# Replaces itself by the kernel, as another user or with another umask: threads cannot have these for a child alone,
+# and subprocess has names for them from Python 3.9 only.
+_STARTER = """
+import os, sys
+umask, uid, gid, groups, keep = sys.argv[1:6]
+os.umask(int(umask))
+if not keep:  # Python itself may have set it (PEP 538)
+    os.environ.pop("LC_CTYPE", None)
+if uid:
+    os.setgroups([int(each) for each in groups.split(",") if each])
+    os.setgid(int(gid))
+    os.setuid(int(uid))
+os.execv(sys.argv[6], sys.argv[6:])
+"""
+
+
+class Identity(NamedTuple):
+    """The user that an instance runs as, where that is not the running one."""
+
+    uid: int
+    gid: int
+    groups: Tuple[int, ...]
+
+
+class Launch(NamedTuple):
+    """All that starts one kernel: ``argv`` with the program's absolute path first, and what it finds around it."""
+
+    place: Place
+    argv: List[str]
+    environment: Dict[str, str]
+    cwd: str
+    log: str
+    identity: Optional[Identity] = None
+
+
+class Started(NamedTuple):
+    """A kernel that was started: its process, and how long its log was before."""
+
+    launch: Launch
+    process: subprocess.Popen[bytes]
+    offset: int
+
+
+def environment(memory_dir: Optional[str] = None) -> Dict[str, str]:
+    """Return what a kernel shall find: nothing of a task, above all no TMPDIR of its, where memory would go."""
+    home = os.path.expanduser("~")
+    found = {"HOME": home, "PATH": PATH, "USER": instances.user_name(os.geteuid())}
+    return {**found, "LOGNAME": found["USER"], **({"TMPDIR": memory_dir} if memory_dir else {})}
+
+
+# Starting.
+
+
+def start(launch: Launch) -> Started:
+    """Start the kernel in a session of its own, with nothing of ours open, and return at once."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(launch.place.uml_dir, 0o755)
+    offset = console_log.length(launch.log)
+    descriptor = console_log.open_log(launch.log, launch.identity.uid if launch.identity else None)
+    try:
+        process = subprocess.Popen(
+            _command(launch),
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            cwd=launch.cwd,
+            env=launch.environment,
+            start_new_session=True,
+        )
+    except OSError as err:
+        raise InputError(
+            f"the kernel {launch.argv[0]} cannot be started: {err.strerror}", kernel=launch.argv[0]
+        ) from err
+    finally:
+        os.close(descriptor)
+    # A zombie counts as alive for the next kernel of that umid (umid.c is_umdir_used), so it is reaped when it ends.
+    threading.Thread(target=process.wait, name=f"reap {launch.place.umid}", daemon=True).start()
+    return Started(launch, process, offset)
+
+
+def _command(launch: Launch) -> List[str]:
+    """Return the words to run: the kernel itself wherever possible."""
+    mask = _umask()
+    if launch.identity is None and mask & _SENSIBLE == _SENSIBLE:
+        return launch.argv
+    words = [str(mask | _SENSIBLE), "", "", "", "LC_CTYPE" if "LC_CTYPE" in launch.environment else ""]
+    if launch.identity is not None:
+        uid, gid, groups = launch.identity
+        words[1:4] = [str(uid), str(gid), ",".join(map(str, groups))]
+    return [sys.executable or "python3", "-I", "-S", "-c", _STARTER, *words, *launch.argv]
+
+
+def _umask() -> int:
+    """Return this process's umask without changing it; a console that others may write to is theirs."""
+    found = re.search(r"^Umask:\s*([0-7]+)", hostproc.read_text("/proc/self/status"), re.MULTILINE)
+    return int(found.group(1), 8) if found else 0
+
+
+# Waiting.
+
+
+def wait(started: Started, sockets: Optional[Sockets], deadline: float, ready: Callable[[Started], bool]) -> None:
+    """Wait until the kernel's console answers and it is ready.
+
+    :raises Error: when it ended, when it took another name, or when the deadline passed
+    """
+    for _turn in _turns(deadline):
+        _check_alive(started)
+        if _has_own_name(started) and answers(started.launch.place, sockets) and ready(started):
+            return
+    raise _late(started)
+
+
+def wait_for_name(started: Started, deadline: float) -> None:
+    """Wait until the kernel has taken its umid, from when on nobody else gets it."""
+    for _turn in _turns(deadline):
+        _check_alive(started)
+        if _has_own_name(started):
+            return
+    raise _late(started)
+
+
+def _turns(deadline: float) -> Iterator[None]:
+    while True:
+        yield
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_POLL)
+
+
+def _check_alive(started: Started) -> None:
+    """Look whether the kernel still runs.
+
+    :raises Error: when it ended
+    """
+    code = started.process.poll()
+    if code is None:
+        return
+    where, log = started.launch.place, started.launch.log
+    how = f"signal {-code}" if code < 0 else f"status {code}"
+    why = console_log.complaint(log, started.offset)
+    raise Error(
+        f"the kernel of {where.umid} ended with {how} while it booted: {why}",
+        umid=where.umid,
+        console_log=log,
+        console_log_lines=console_log.tail(log, started.offset),
+    )
+
+
+def _late(started: Started) -> Error:
+    where, log = started.launch.place, started.launch.log
+    lines = console_log.tail(log, started.offset)
+    return UnansweredError(
+        f"{where.umid} was started as process {started.process.pid} and was not ready in time; it was left running."
+        f" The last it said: {lines[-1].strip() if lines else 'nothing'}",
+        umid=where.umid,
+        pid=started.process.pid,
+        changed=True,
+        console_log=log,
+        console_log_lines=lines,
+    )
+
+
+def _has_own_name(started: Started) -> bool:
+    """Tell whether the kernel is in its place.
+
+    :raises InputError: when somebody else is, so that ours took a random name; ours is ended
+    """
+    pid = hostproc.read_pid(started.launch.place.pid_file)
+    if pid is None or pid == started.process.pid:
+        return pid is not None
+    if not hostproc.alive(pid):
+        return False
+    started.process.terminate()
+    umid = started.launch.place.umid
+    raise InputError(
+        f"the umid {umid!r} was taken by process {pid} meanwhile; the one just started was ended", umid=umid
+    )
+
+
+def answers(where: Place, sockets: Optional[Sockets]) -> bool:
+    """Tell whether a console answers, without waiting long."""
+    if not os.path.exists(where.console):
+        return False
+    try:
+        return Console(where.console, where.umid, 1.0, sockets, read_only=True).request("version").ok
+    except Error:
+        return False
+
+
+def identity_of(pid: int) -> Optional[Identity]:
+    """Return the user that a process runs as, or None when it is the running one.
+
+    :raises NotAllowedError: when it is another and this user is not root
+    """
+    lines = (line.partition(":") for line in hostproc.read_text(f"/proc/{pid}/status").splitlines())
+    found = {name: text.split() for name, _colon, text in lines if name in ("Uid", "Gid", "Groups")}
+    uid = int(found["Uid"][1]) if "Uid" in found else os.geteuid()
+    if uid == os.geteuid():
+        return None
+    if os.geteuid() != 0:
+        owner = instances.user_name(uid)
+        raise NotAllowedError(f"process {pid} belongs to {owner}; run the task as that user", pid=pid)
+    return Identity(uid, int(found["Gid"][1]), tuple(map(int, found.get("Groups", ()))))

@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What would make a kernel die, lose its console or spoil a disk, looked for before it is started.
+
+A kernel itself tells these late or not at all: without room for its console's path it runs without one, a disk that
+is missing becomes a ghost, and a umid in use becomes six random characters.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import Callable, Dict, List, Pattern, Sequence, Tuple
+
+from .._mconsole import instances
+from .._mconsole.errors import InputError, NotAllowedError, NotThereError
+from .._mconsole.names import MAX_SOCKET_PATH
+from .._mconsole.wire import encode_text
+from . import bootline, filelock
+from .launch import Launch
+
+LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting
+_ST_NOEXEC = 8
+_Check = Callable[["re.Match[str]", Launch, Sequence[int]], None]
+
+
+def check(launch: Launch, force: bool = False, own: Sequence[int] = ()) -> List[str]:
+    """Return warnings about a launch; ``own`` are the processes of the instance itself, which may hold its disks.
+
+    :raises Error: when the kernel would die, lose its console, or work on a disk of another
+    """
+    _check_place(launch)
+    _check_log(launch)
+    warnings = _check_memory(launch, force)
+    for word in launch.argv[1:]:
+        for pattern, look in _CHECKS:
+            match = pattern.fullmatch(word)
+            if match is not None:
+                look(match, launch, own)
+    return warnings
+
+
+def _check_place(launch: Launch) -> None:
+    """Look at the uml_dir, which is made if its parent is there, as the kernel does; without that the kernel crashes.
+
+    :raises InputError: also when the console's path is too long
+    """
+    where, _console = launch.place, launch.place.console
+    folder = where.uml_dir if os.path.lexists(where.uml_dir) else os.path.dirname(where.uml_dir)
+    if not os.path.isdir(folder):
+        raise NotThereError(f"the uml_dir {where.uml_dir} cannot be made: {folder} is no directory", path=folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise NotAllowedError(f"not allowed to make {where.umid!r} in {folder}; choose another uml_dir", path=folder)
+
+
+def _check_log(launch: Launch) -> None:
+    inside = os.path.join(os.path.realpath(launch.place.directory), "")
+    if os.path.realpath(launch.log).startswith(inside):
+        raise InputError(f"the console log {launch.log} is inside {inside}, which the kernel clears", path=launch.log)
+    if os.path.lexists(launch.log) and launch.log != os.devnull and not stat.S_ISREG(os.lstat(launch.log).st_mode):
+        raise InputError(f"the console log {launch.log} is no regular file; expected one, or {os.devnull}")
+    folder = os.path.dirname(launch.log)
+    if folder == launch.place.uml_dir or launch.log == os.devnull:
+        return
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"the console log {launch.log} cannot be made: {folder} is not there or not writable")
+
+
+def _check_memory(launch: Launch, force: bool) -> List[str]:
+    """Refuse too little memory, and a file system for it that cannot hold it (os-Linux/mem.c)."""
+    words = [word[4:] for word in launch.argv if word.startswith("mem=")]
+    wanted = bootline.size(words[-1]) if words else LEAST_MEMORY
+    if wanted < LEAST_MEMORY and not force:
+        raise InputError(f"memory is {words[-1]}, and with less than 64M kernels die while booting; say force to try")
+    folder = _memory_directory(launch.environment)
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        raise InputError(f"the directory {folder} for the instance's memory is not there", path=folder) from None
+    if found.f_flag & _ST_NOEXEC:
+        raise InputError(f"{folder} is mounted noexec, and a kernel cannot have its memory there; give memory_dir")
+    if found.f_blocks * found.f_frsize < wanted and not force:
+        raise InputError(f"{folder} cannot hold a memory of {wanted} bytes; give another memory_dir", path=folder)
+    if found.f_bavail * found.f_frsize < wanted:
+        return [f"{folder} has less than {wanted} bytes free; the instance dies when it uses more than there is"]
+    return []
+
+
+def _memory_directory(environment: Dict[str, str]) -> str:
+    """Return where the kernel puts the file that is its memory."""
+    return next((environment[name] for name in ("TMPDIR", "TMP", "TEMP") if environment.get(name)), "/dev/shm")
+
+
+def _check_disk(match: re.Match[str], launch: Launch, own: Sequence[int]) -> None:
+    """Look at the files of a disk: a missing or locked one leaves a ghost whose removal panics the kernel."""
+    flags = match["flags"]
+    files = [os.path.join(launch.cwd, each) for each in re.split("[,:]", match["value"])[:2] if each]
+    if len(files) == 2 and "d" not in flags and not os.path.exists(files[0]):
+        _check_new_cow(*files)
+    elif files and files != [os.devnull]:
+        for each in files:
+            _check_readable(each, "the disk file")
+        _check_usable(files[0], flags, own)
+
+
+def _check_new_cow(cow: str, backing: str) -> None:
+    _check_readable(backing, "the backing file")
+    if not os.access(os.path.dirname(cow), os.W_OK | os.X_OK):
+        raise InputError(f"the COW file {cow} cannot be made: its directory is not there or not writable", path=cow)
+
+
+def _check_usable(path: str, flags: str, own: Sequence[int]) -> None:
+    read_only = "r" in flags
+    if not read_only and not os.access(path, os.W_OK):
+        raise NotAllowedError(f"the disk file {path} is not writable by this user; say read_only", path=path)
+    holder = filelock.holder(path, not read_only) if "c" not in flags else None
+    if holder is None or holder in own:
+        return
+    name = next((each.place.umid for each in instances.discover() if each.pid == holder), None)
+    whose = f"the instance {name!r}" if name else f"process {holder}"
+    raise InputError(f"the disk file {path} is in use by {whose}, which holds a lock on it", path=path, pid=holder)
+
+
+def _check_readable(path: str, what: str) -> None:
+    if not os.path.exists(path):
+        raise InputError(f"{what} {path} is not there", path=path)
+    if os.path.isdir(path):
+        raise InputError(f"{what} {path} is a directory", path=path)
+    if not os.access(path, os.R_OK):
+        raise NotAllowedError(f"{what} {path} is not readable by this user", path=path)
+
+
+def _check_initrd(match: re.Match[str], launch: Launch, own: Sequence[int]) -> None:
+    _check_readable(os.path.join(launch.cwd, match["value"]), "the initrd")
+
+
+def _check_hostfs(match: re.Match[str], launch: Launch, own: Sequence[int]) -> None:
+    if "rootfstype=hostfs" in launch.argv and not os.path.isdir(match["value"]):
+        raise InputError(f"the root directory {match['value']} is not there", path=match["value"])
+
+
+def _check_notify(match: re.Match[str], launch: Launch, own: Sequence[int]) -> None:
+    """Look at the length of the path, which the kernel copies without looking (mconsole_user.c mconsole_notify)."""
+    if len(encode_text(match["value"])) > MAX_SOCKET_PATH:
+        raise InputError(f"the notify path {match['value']!r} has over {MAX_SOCKET_PATH} bytes")
+
+
+_CHECKS: Tuple[Tuple[Pattern[str], _Check], ...] = (
+    (re.compile(r"ubd(\d+|[a-p])(?P<flags>[rscdt]*)=(?P<value>.*)"), _check_disk),
+    (re.compile(r"initrd=(?P<value>.*)"), _check_initrd),
+    (re.compile(r"rootflags=(?P<value>/.*)"), _check_hostfs),
+    (re.compile(r"mconsole=notify:(?P<value>.*)"), _check_notify),
+)
