@@ -25,7 +25,7 @@ from .sockets import Sockets
 
 _LISTED = 10  # names that an error shows at most
 _MEMORY_FILE = re.compile(r"/(vm_file-\w+|#\d+) \(deleted\)$")  # os-Linux/mem.c; with O_TMPFILE it has no name
-_ASKERS = 16  # consoles asked at once; each asker only waits
+ASKERS = 16  # consoles asked at once; each asker only waits
 
 
 class Place(NamedTuple):
@@ -57,8 +57,9 @@ class Instance(NamedTuple):
     """One instance as the VM host shows it.
 
     ``pid`` is the main process (or what the pid file calls so), ``alive`` whether that runs, ``members`` all living
-    processes of its session, ``process_state`` the letter of /proc/PID/stat, ``uid`` the owner, ``start`` the main
-    process's start in clock ticks since the host booted (0 when it is gone).
+    processes of its session (by :func:`look` at a living one: the main process alone), ``process_state`` the letter
+    of /proc/PID/stat, ``uid`` the owner, ``start`` the main process's start in clock ticks since the host booted
+    (0 when it is gone).
     """
 
     place: Place
@@ -97,7 +98,7 @@ def locate(umid: str, uml_dir: Optional[str] = None) -> Place:
     :raises InputError: when two users or directories have one of that name
     """
     here = place(umid, uml_dir)
-    if _is_there(here):
+    if is_there(here):
         return here
     known = discover([here.uml_dir] if uml_dir else None)
     found = [each for each in known if each.place.umid == umid]
@@ -110,12 +111,29 @@ def locate(umid: str, uml_dir: Optional[str] = None) -> Place:
     return found[0].place
 
 
+def look(where: Place) -> Optional[Instance]:
+    """Return the instance of a place, or None when nothing of it is there; the host's processes are read if need be."""
+    with contextlib.suppress(OSError):
+        record = _record(where, os.lstat(where.directory).st_uid)
+        main = hostproc.stat(record.pid) if record is not None and record.pid is not None else None
+        if main is not None and main.state not in "ZX":
+            argv = hostproc.argv(main.pid)
+            if _belongs(main.pid, argv, where):
+                return _alive(None, where, main, argv)
+    return next((each for each in discover([where.uml_dir]) if each.place == where), None)
+
+
+def members(pid: int) -> Tuple[int, ...]:
+    """Return the living processes of an instance's session, or of its process group."""
+    return _Host().members(pid)
+
+
 def places(uml_dir: Optional[str] = None) -> List[Place]:
     """Return the places of all that exists in a uml_dir, or on the whole host; stale ones too."""
     return [each.place for each in discover([absolute(uml_dir)] if uml_dir else None)]
 
 
-def _is_there(here: Place) -> bool:
+def is_there(here: Place) -> bool:
     """Tell whether an instance's directory exists.
 
     :raises NotAllowedError: when this user may not look into the uml_dir
@@ -124,7 +142,7 @@ def _is_there(here: Place) -> bool:
         return stat.S_ISDIR(os.lstat(here.directory).st_mode)
     except PermissionError:
         raise NotAllowedError(
-            f"not allowed to look for {here.umid!r} in {here.uml_dir}, which belongs to {_owner_of(here.uml_dir)};"
+            f"not allowed to look for {here.umid!r} in {here.uml_dir}, which belongs to {owner_of(here.uml_dir)};"
             " run the task as that user",
             umid=here.umid,
             uml_dir=here.uml_dir,
@@ -133,7 +151,7 @@ def _is_there(here: Place) -> bool:
         return False
 
 
-def _owner_of(path: str) -> str:
+def owner_of(path: str) -> str:
     """Return the owner of a path, or of the nearest directory above it that this user can see."""
     while path != "/":
         with contextlib.suppress(OSError):
@@ -180,12 +198,16 @@ class _Host:
         return tuple(sorted(self._members.get(pid, ())))
 
     def candidates(self) -> Iterator[Tuple[int, List[str]]]:
-        """Yield (pid, command line) of the group leaders with a umid or a uml_dir on their command line."""
+        """Yield (pid, command line) of those with a umid or a uml_dir on it: group leaders, and orphans of one."""
         for each in self.processes.values():
-            if each.pid == each.group:
+            if each.pid == each.group or each.group not in self.processes:
                 argv = hostproc.argv(each.pid)
                 if any(word.startswith(("umid=", "uml_dir=")) for word in argv[1:]):
                     yield each.pid, argv
+
+    def leads(self, pid: int) -> bool:
+        """Tell whether a process leads its group."""
+        return self.processes[pid].group == pid
 
 
 class _Record(NamedTuple):
@@ -209,9 +231,15 @@ def discover(uml_dirs: Optional[Iterable[str]] = None) -> List[Instance]:
     found = {each.place: each for each in (_recorded(host, record) for record in _records(unique.values()))}
     seen = {each.pid for each in found.values() if each.alive}
     for pid, (argv, uml_dir) in running.items():
-        if pid not in seen and (wanted is None or _same(uml_dir) in unique) and _is_kernel(pid, argv):
+        if (
+            host.leads(pid)
+            and pid not in seen
+            and (wanted is None or _same(uml_dir) in unique)
+            and _is_kernel(pid, argv)
+        ):
             each = _unrecorded(host, pid, argv, unique.get(_same(uml_dir), uml_dir))
-            found.setdefault(each.place, each)
+            if each.place not in found or not found[each.place].alive:
+                found[each.place] = each
     return sorted(found.values())
 
 
@@ -277,8 +305,7 @@ def _records(uml_dirs: Iterable[str]) -> Iterator[_Record]:
 
 def _record(where: Place, uid: int) -> Optional[_Record]:
     """Return what a directory says, or None when it is no instance's: a uml_dir may be /tmp, with other directories."""
-    text = hostproc.read_text(where.pid_file).strip()
-    pid = int(text) if text.isdigit() else None
+    pid = hostproc.read_pid(where.pid_file)
     path = os.path.join(where.directory, "mconsole")
     with contextlib.suppress(OSError):
         if stat.S_ISSOCK(os.lstat(path).st_mode) or (pid is not None and os.listdir(where.directory) == ["pid"]):
@@ -301,11 +328,17 @@ def _recorded(host: _Host, record: _Record) -> Instance:
     return Instance(record.place, pid, False, members if owned else (), "", tuple(argv), record.uid, 0)
 
 
-def _alive(host: _Host, where: Place, main: hostproc.Stat, argv: Sequence[str]) -> Instance:
-    uid = None
-    with contextlib.suppress(OSError):
-        uid = os.stat(f"/proc/{main.pid}").st_uid
-    return Instance(where, main.pid, True, host.members(main.pid), main.state, tuple(argv), uid, main.start)
+def _alive(host: Optional[_Host], where: Place, main: hostproc.Stat, argv: Sequence[str]) -> Instance:
+    session = host.members(main.pid) if host else (main.pid,)
+    return Instance(where, main.pid, True, session, main.state, tuple(argv), uid_of(main.pid), main.start)
+
+
+def uid_of(pid: int) -> Optional[int]:
+    """Return the user that a process runs as, or None when it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
 
 
 def _unrecorded(host: _Host, pid: int, argv: Sequence[str], uml_dir: str) -> Instance:
@@ -381,7 +414,7 @@ def probe_all(
     if not instances:
         return []
     shared = sockets or Sockets()
-    with ThreadPoolExecutor(min(_ASKERS, len(instances))) as pool:
+    with ThreadPoolExecutor(min(ASKERS, len(instances))) as pool:
         return list(pool.map(lambda each: probe(each, shared, timeout), instances))
 
 

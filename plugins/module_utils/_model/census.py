@@ -1,0 +1,97 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""What is told of each instance of a VM host, from its processes and files there, and from its console."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import Any, Dict, Optional
+
+from .._mconsole import hostproc, instances
+from .._mconsole.errors import InputError
+from .._mconsole.instances import Instance, Probe
+from . import guestfiles
+
+Row = Dict[str, Any]
+
+
+def row(instance: Instance, probe: Probe) -> Row:
+    """Return what a module reports of an instance; what cannot be seen, or is gone with its process, is None."""
+    where = instance.place
+    return {
+        "umid": where.umid,
+        "uml_dir": where.uml_dir,
+        "console": console_of(instance),
+        "state": probe.state,
+        "state_reason": probe.reason,
+        "pid": instance.pid if instance.alive else None,
+        "processes": len(instance.members),
+        "owner": instances.user_name(instance.uid) if instance.uid is not None else None,
+        "kernel": guestfiles.platform(probe.version).get("kernel"),
+        **_of_process(instance),
+        "world_writable": is_open_to_all(instance),
+    }
+
+
+def _of_process(instance: Instance) -> Row:
+    """Return what /proc tells of the main process."""
+    pid = instance.pid if instance.alive else None
+    return {
+        "kernel_path": kernel_path(instance),
+        "arguments": list(instance.argv[1:]),
+        "console_log": log_of(pid) if pid else None,
+        "started": started(instance.start) if pid else None,
+        "memory": resident(pid) if pid else None,
+    }
+
+
+def console_of(instance: Instance) -> Optional[str]:
+    """Return the path of the console, or None when it is too long for there to be one."""
+    try:
+        return instance.place.console
+    except InputError:
+        return None
+
+
+def kernel_path(instance: Instance) -> Optional[str]:
+    """Return the kernel's file, or what it was called where that is not ours to see."""
+    link = hostproc.link(f"/proc/{instance.pid}/exe") if instance.alive else None
+    return link or (instance.argv[0] if instance.argv else None)
+
+
+def log_of(pid: int) -> Optional[str]:
+    """Return the file that a process's standard output goes to, or None when that is none that can be opened again."""
+    target = hostproc.link(f"/proc/{pid}/fd/1") or ""
+    return target if target == os.devnull or (os.path.isabs(target) and os.path.isfile(target)) else None
+
+
+def started(ticks: int) -> Optional[int]:
+    """Return when a process started, in seconds since 1970, from ticks since the host booted."""
+    for line in hostproc.read_text("/proc/stat").splitlines():
+        if line.startswith("btime "):
+            return int(line.split()[1]) + ticks // os.sysconf("SC_CLK_TCK")
+    return None
+
+
+def resident(pid: int) -> Optional[int]:
+    """Return the kB of host memory that an instance holds: the main process maps all of it, the others parts."""
+    for line in hostproc.read_text(f"/proc/{pid}/status").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return None
+
+
+def is_open_to_all(instance: Instance) -> Optional[bool]:
+    """Tell whether every user of the host may send commands: who may write to the socket controls the instance."""
+    path = console_of(instance)
+    if path is None:
+        return None
+    with contextlib.suppress(OSError):
+        folders = (instance.place.uml_dir, instance.place.directory)
+        reachable = all(os.stat(each).st_mode & stat.S_IXOTH for each in folders)
+        return reachable and bool(os.stat(path).st_mode & stat.S_IWOTH)
+    return None

@@ -1,0 +1,345 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Bring an instance into a state: what is there, the steps from there, and each step done and proven."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from .._mconsole import hostproc, instances
+from .._mconsole.console import Console
+from .._mconsole.errors import Error, InputError, NotAllowedError, UnansweredError, UnverifiedError
+from .._mconsole.instances import Instance, Place, Probe
+from . import bootline, census, ladder, launch, origin, preflight
+from .launch import Launch
+from .ready import Ready
+from .sync import Plan, State, changing
+from .task import Task
+
+ABSENT = Probe("absent", "")
+_UP = ("running", "paused")
+_POLL = 0.02
+_THEN: Dict[str, Tuple[str, ...]] = {"paused": ("pause",)}
+# (desired state, what is there) -> steps; what is there and not in the table is stopped, cleared and started anew.
+_STEPS: Dict[Tuple[str, str], Tuple[str, ...]] = {
+    ("running", "running"): (),
+    ("running", "paused"): ("resume",),
+    ("paused", "running"): ("pause",),
+    ("paused", "paused"): (),
+    ("stopped", "absent"): (),
+    ("stopped", "stale"): (),
+    ("stopped", "orphaned"): ("clear",),
+    ("absent", "absent"): (),
+    ("absent", "stale"): ("clear",),
+    ("absent", "orphaned"): ("clear",),
+    ("stopped", "up"): ("stop",),
+    ("absent", "up"): ("stop", "clear"),
+    ("running", "absent"): ("start",),
+    ("running", "stale"): ("clear", "start"),
+    ("running", "orphaned"): ("clear", "start"),
+    ("paused", "absent"): ("start", "pause"),
+    ("paused", "stale"): ("clear", "start", "pause"),
+    ("paused", "orphaned"): ("clear", "start", "pause"),
+    ("restarted", "absent"): ("start",),
+    ("restarted", "stale"): ("clear", "start"),
+    ("restarted", "orphaned"): ("clear", "start"),
+    ("restarted", "up"): ("stop", "clear", "start"),
+}
+
+
+class Sighting(NamedTuple):
+    """What is there: the instance (None when nothing is), and how it is."""
+
+    instance: Optional[Instance]
+    probe: Probe
+
+    @property
+    def state(self) -> str:
+        """Return its run state, or ``absent``."""
+        return self.probe.state
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether its main process runs."""
+        return self.instance is not None and self.instance.alive
+
+
+class Lifecycle:
+    """One instance on its way to ``desired``: to be read, planned for, and changed by its steps."""
+
+    def __init__(self, task: Task, wanted: bootline.Words, ready: Ready) -> None:
+        self._task = task
+        self._wanted = wanted
+        self._ready = ready
+        self._desired = str(task.params["state"])
+        self._launch: Optional[Launch] = None
+        self.sighting = Sighting(None, ABSENT)
+        self.stop: Optional[ladder.Stop] = None
+        self.steps: Tuple[str, ...] = ()
+        self.done: List[str] = []
+        self.differences: Dict[str, Dict[str, List[str]]] = {}
+
+    @property
+    def deadline(self) -> float:
+        """Return until when what is begun now may take."""
+        return time.monotonic() + float(self._task.params["wait_timeout"])
+
+    # What is there.
+
+    def read(self, task: Task) -> State:
+        """Return the state of the instance, and of its boot line the groups that are wanted."""
+        self.sighting = see(task)
+        if self.sighting.state == "booting" and self._desired in _UP:
+            self._wait_for_boot()
+        state: State = {"state": self.sighting.state}
+        found = self.sighting.instance
+        if self.sighting.is_up and found is not None:
+            actual = _boot_line(found)
+            self.differences = bootline.differences(self._wanted, actual)
+            state["boot_line"] = {group: actual[group] for group in self._wanted}
+        return state
+
+    def _wait_for_boot(self) -> None:
+        deadline = self.deadline
+        while self.sighting.state == "booting" and time.monotonic() < deadline:
+            time.sleep(_POLL)
+            self.sighting = see(self._task)
+
+    def _restarts(self) -> bool:
+        """Tell whether it is to be restarted for the sake of its boot line."""
+        return bool(self.differences) and self._desired in _UP and self._task.params["restart"] == "when_needed"
+
+    # What is to be done.
+
+    def plan(self, before: State) -> Plan:
+        """Return the steps; all that can go wrong with a start is looked for now, before anything is stopped.
+
+        :raises Error: when the state cannot be reached from what is there
+        """
+        self._check_owner()
+        steps = self._steps()
+        if "stop" in steps and not self._task.params["stop_by"]:
+            raise InputError(f"{self._task.umid} is to be stopped, and stop_by allows no way", umid=self._task.umid)
+        self.steps = steps
+        if "start" in steps:
+            self._launch = self._prepare()
+        predicted: State = {**before, "state": _predicted(self._desired, steps, self.sighting.state)}
+        if "start" in steps:
+            predicted["boot_line"] = self._wanted
+        elif predicted["state"] == "absent":
+            predicted.pop("boot_line", None)
+        return Plan(self._commands(steps), predicted, self._reason(steps), steps)
+
+    def _steps(self) -> Tuple[str, ...]:
+        there = self.sighting.state
+        if self._restarts():
+            return ("stop", "clear", "start", *_THEN.get(self._desired, ()))
+        if (self._desired, there) in _STEPS:
+            return _STEPS[self._desired, there]
+        if (self._desired, "up") in _STEPS:
+            return _STEPS[self._desired, "up"]
+        reason = self.sighting.probe.reason
+        if there == "unknown":
+            raise NotAllowedError(f"{self._task.umid} cannot be {self._desired}: {reason}", umid=self._task.umid)
+        raise UnansweredError(
+            f"{self._task.umid} is {there}: {reason}; state restarted ends it and starts it anew", umid=self._task.umid
+        )
+
+    def _reason(self, steps: Sequence[str]) -> str:
+        if steps:
+            return self.sighting.probe.reason
+        otherwise = f", with another {', '.join(self.differences)} than wanted" if self.differences else ""
+        return f"it is {self.sighting.state}{otherwise}"
+
+    def _commands(self, steps: Sequence[str]) -> List[str]:
+        """Return the console commands that the steps begin with; what follows depends on what they bring about."""
+        found = {"pause": ["stop"], "resume": ["go"], "stop": self._stopping() if "stop" in steps else []}
+        return [command for step in steps for command in found.get(step, ())]
+
+    def _stopping(self) -> List[str]:
+        ways = self._task.params["stop_by"]
+        paused = self.sighting.state == "paused"
+        if self.sighting.state not in _UP:
+            return []
+        wake = ["go"] if paused else []
+        if "shutdown" in ways and not paused and ladder.guest_handles_cad(self._task.console):
+            return [*wake, "cad"]
+        return [*wake, *ladder.SYNC, "halt"] if "halt" in ways else wake
+
+    def _check_owner(self) -> None:
+        """Refuse to act on a process of one user because of a pid file that another one could write."""
+        found = self.sighting.instance
+        with contextlib.suppress(FileNotFoundError):
+            owner = os.lstat(self._task.place.directory).st_uid
+            if found is not None and found.alive and found.uid not in (owner, None):
+                whose, names = instances.user_name(owner), instances.user_name(found.uid or 0)
+                raise NotAllowedError(
+                    f"{self._task.place.pid_file} of {whose} names process {found.pid} of {names}; nothing was done"
+                )
+
+    def _prepare(self) -> Launch:
+        found = self.sighting.instance
+        old = origin.of(found) if found is not None else None
+        wanted = origin.compose(self._task.params, self._task.place, self._wanted, old)
+        own = (found.pid or 0, *found.members) if found is not None else ()
+        dare = bool(self._task.params["force"]) or (old is not None and "memory" not in self._wanted)
+        for text in preflight.check(wanted, dare, own):
+            self._task.warn(text)
+        self._ready.check(wanted)
+        return wanted
+
+    # Doing it.
+
+    def apply(self, task: Task, plan: Plan) -> None:
+        """Do the steps, each proven before the next."""
+        table: Dict[str, Callable[[], None]] = {
+            "resume": self._resume,
+            "pause": self._pause,
+            "stop": self._stop,
+            "clear": self._clear,
+            "start": self._start,
+        }
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                stack.enter_context(task.exclusive())
+            for step in plan.steps:
+                table[step]()
+                self.done.append(step)
+
+    def _resume(self) -> None:
+        self._command("go", "running")
+
+    def _pause(self) -> None:
+        self._command("stop", "paused")
+
+    def _command(self, text: str, state: str) -> None:
+        self._task.console.command(text)
+        found = see(self._task)
+        if found.state != state:
+            raise UnverifiedError(
+                f"{self._task.umid} said OK to {text!r}, and it is {found.state}, not {state}", umid=self._task.umid
+            )
+
+    def _stop(self) -> None:
+        found = self.sighting.instance
+        if found is None:
+            return
+        params = self._task.params
+        way = ladder.Ladder(
+            found, self.sighting.state, self._console(), params["stop_by"], float(params["stop_timeout"])
+        )
+        self.stop = way.descend()
+        ladder.kill_members(found)
+        remove(self._task.place, found.pid)
+
+    def sent(self) -> List[str]:
+        """Return the commands that were sent and change something."""
+        return changing(self._console().sent)
+
+    def _console(self) -> Console:
+        """Return the console, or one that goes nowhere where the path of the real one is too long for a socket."""
+        try:
+            return self._task.console
+        except InputError:
+            return Console(os.devnull, self._task.umid)
+
+    def _clear(self) -> None:
+        found = self.sighting.instance
+        if found is not None:
+            if not found.alive:
+                ladder.kill_members(found)
+            remove(self._task.place, found.pid)
+
+    def _start(self) -> None:
+        if self._launch is None:
+            return
+        deadline = self.deadline
+        with self._ready.listening(self._launch):
+            started = launch.start(self._launch)
+            try:
+                self._ready.wait(started, self._task.sockets, deadline)
+            except Error:
+                if started.process.poll() is not None:
+                    remove(self._task.place, started.process.pid)
+                raise
+
+
+def settle(task: Task) -> Place:
+    """Return the place that a task means: its own, or where else this user's one instance of that name runs.
+
+    Instances of other users are theirs: they are only pointed out, since a task may start or remove what it means.
+
+    :raises InputError: when there is more than one
+    :raises NotAllowedError: when this user may not look into the uml_dir
+    """
+    if instances.is_there(task.place) or task.params.get("uml_dir"):
+        return task.place
+    found = [each for each in instances.discover() if each.place.umid == task.umid and each.alive]
+    own = [each.place for each in found if each.uid == os.geteuid()]
+    if len(own) > 1:
+        where = ", ".join(each.uml_dir for each in own)
+        raise InputError(f"there is more than one instance {task.umid!r}; say which by uml_dir: {where}")
+    for each in found:
+        if each.place not in own:
+            owner = instances.user_name(each.uid or 0)
+            task.warn(
+                f"{owner} runs an instance {task.umid} in {each.place.uml_dir}, which is not meant without uml_dir"
+            )
+    return own[0] if own else task.place
+
+
+def see(task: Task) -> Sighting:
+    """Return what there is of an instance now."""
+    found = instances.look(task.place)
+    return Sighting(found, instances.probe(found, task.sockets, task.timeout) if found is not None else ABSENT)
+
+
+def _predicted(desired: str, steps: Sequence[str], there: str) -> str:
+    """Return the state after the steps."""
+    if not steps:
+        return there
+    return desired if desired in _UP else ("running" if desired == "restarted" else "absent")
+
+
+def remove(where: Place, pid: Optional[int]) -> None:
+    """Remove the directory that a dead instance left; links are never followed, files of others never removed.
+
+    ``pid`` is what its pid file may say at most: when another instance has taken the place, nothing is done.
+
+    :raises NotAllowedError: when this user may not, or when something else is in it
+    """
+    if hostproc.read_pid(where.pid_file) not in (pid, None):
+        return
+    try:
+        folder = os.open(where.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        for name, kind in (("mconsole", stat.S_ISSOCK), ("pid", stat.S_ISREG)):
+            with contextlib.suppress(FileNotFoundError):
+                if kind(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                    os.unlink(name, dir_fd=folder)
+        os.rmdir(where.directory)
+    except OSError as err:
+        raise NotAllowedError(
+            f"what {where.umid} left in {where.directory} cannot be removed: {err.strerror}", path=where.directory
+        ) from err
+    finally:
+        os.close(folder)
+
+
+def console_log_of(sighting: Sighting) -> str:
+    """Return the file that the instance's console goes to, or nothing when it cannot be seen."""
+    found = sighting.instance
+    return census.log_of(found.pid) or "" if found is not None and found.alive and found.pid else ""
+
+
+def _boot_line(found: Instance) -> bootline.Words:
+    """Return by what words an instance runs; its kernel is the file, which may have been replaced since."""
+    return {**bootline.split(found.argv[1:]), "kernel": [census.kernel_path(found) or ""]}
