@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""One instance: started, paused, resumed, stopped, restarted, and what it left removed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict
+
+from .._mconsole.sockets import private_directory
+from .._model import bootline, filelock, ladder, lifecycle, ready
+from .._model.sync import sync
+from .._model.task import Task
+
+SCOPE = "name"
+
+ROOT: Dict[str, Dict[str, Any]] = {
+    "image": {"type": "str"},
+    "cow": {"type": "str"},
+    "hostfs": {"type": "str"},
+    "initrd": {"type": "str"},
+    "init": {"type": "str"},
+    "fstype": {"type": "str"},
+    "read_only": {"type": "bool", "default": False},
+}
+ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "state": {
+        "type": "str",
+        "choices": ["running", "paused", "stopped", "restarted", "absent"],
+        "default": "running",
+    },
+    "kernel": {"type": "str"},
+    "memory": {"type": "str"},
+    "ncpus": {"type": "int"},
+    "root": {
+        "type": "dict",
+        "options": ROOT,
+        "mutually_exclusive": [("image", "hostfs")],
+        "required_one_of": [("image", "hostfs", "initrd")],
+        "required_by": {"cow": "image"},
+    },
+    "devices": {"type": "dict"},
+    "arguments": {"type": "raw"},
+    "notify": {"type": "str"},
+    "memory_dir": {"type": "str"},
+    "console_log": {"type": "str"},
+    "restart": {"type": "str", "choices": ["never", "when_needed"], "default": "never"},
+    "wait_for": {"type": "str", "choices": list(ready.KINDS), "default": "init"},
+    "wait_pattern": {"type": "str"},
+    "wait_timeout": {"type": "float", "default": 60.0},
+    "stop_by": {"type": "list", "elements": "str", "choices": list(ladder.WAYS), "default": list(ladder.WAYS)},
+    "stop_timeout": {"type": "float", "default": 30.0},
+    "force": {"type": "bool", "default": False},
+}
+CONSTRAINTS: Dict[str, Any] = {"required_if": [("wait_for", "log", ("wait_pattern",))]}
+
+
+def run(task: Task) -> Dict[str, Any]:
+    """Bring one instance into its state, alone: of two tasks at once the second finds it there."""
+    params = task.params
+    task.place = lifecycle.settle(task)
+    wanted = bootline.desired(params, task.umid)
+    life = lifecycle.Lifecycle(task, wanted, ready.Ready(params["wait_for"], params["wait_pattern"]))
+    if task.check:
+        return _report(task, life, sync(task, life.read, life.plan, life.apply))
+    busy = f"another task is starting or stopping {task.umid}"
+    patience = time.monotonic() + float(params["wait_timeout"]) + float(params["stop_timeout"])
+    with filelock.named(private_directory(), task.place.directory, patience, busy):
+        return _report(task, life, sync(task, life.read, life.plan, life.apply))
+
+
+def _report(task: Task, life: lifecycle.Lifecycle, result: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the result with what was done and what is there now, read back."""
+    if not task.check:
+        result["commands"] = life.sent()
+    found = life.sighting.instance
+    result.update(
+        uml_dir=task.place.uml_dir,
+        steps=list(life.steps if task.check else life.done),
+        state=result["diff"]["after"]["state"],
+        state_reason="" if task.check else life.sighting.probe.reason,
+        pid=found.pid if found is not None and found.alive else None,
+        console_log=lifecycle.console_log_of(life.sighting),
+        differences=life.differences,
+    )
+    if life.stop is not None:
+        result.update(stopped_by=life.stop.by, synced=life.stop.synced)
+    return result

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Every instance of a VM host, whoever started it, and how it is."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from .._mconsole import instances
+from .._mconsole.console import Console
+from .._mconsole.errors import Error, NotAllowedError
+from .._mconsole.instances import Instance, Probe
+from .._model import census
+from .._model.task import Task
+
+SCOPE = "host"
+ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "gather_subset": {"type": "list", "elements": "str"},
+}
+CONSTRAINTS: Dict[str, Any] = {}
+Seen = Tuple[Instance, Probe]
+
+
+def run(task: Task) -> Dict[str, Any]:
+    """Look once at the host, ask each instance that can answer, and list them all by name."""
+    found = [each for each in instances.discover(_uml_dirs(task)) if _is_wanted(each, task.params)]
+    probes = instances.probe_all(found, task.sockets, task.timeout)
+    rows = [census.row(each, probe) for each, probe in zip(found, probes)]
+    for each in rows:
+        if each["world_writable"]:
+            task.warn(f"every user of the VM host may control {each['umid']}: {each['console']} is writable by all")
+    subsets = task.params.get("gather_subset")
+    if subsets is not None:
+        _add_facts(task, list(zip(found, probes)), rows, subsets)
+    queries = ["version" for probe in probes if probe.version]
+    return {"changed": False, "instances": rows, "commands": queries}
+
+
+def _uml_dirs(task: Task) -> Optional[List[str]]:
+    """Return the one directory to look in, or None for all.
+
+    :raises NotAllowedError: when this user may not look into it
+    """
+    if not task.params.get("uml_dir"):
+        return None
+    uml_dir = instances.absolute(task.params["uml_dir"])
+    if not os.path.isdir(uml_dir):
+        task.warn(f"the uml_dir {uml_dir} is not there")
+    elif not os.access(uml_dir, os.R_OK | os.X_OK):
+        owner = instances.owner_of(uml_dir)
+        raise NotAllowedError(f"not allowed to look into {uml_dir}, which belongs to {owner}", uml_dir=uml_dir)
+    return [uml_dir]
+
+
+def _is_wanted(instance: Instance, params: Dict[str, Any]) -> bool:
+    umid = instance.place.umid
+    if params.get("umid"):
+        return bool(umid == params["umid"])
+    globs = params.get("umids")
+    return globs is None or any(fnmatch.fnmatchcase(umid, glob) for glob in globs)
+
+
+def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[census.Row], subsets: List[str]) -> None:
+    """Add the facts of each running instance, side by side; one that fails meanwhile has none and says why."""
+    from .._model import facts  # only here: it is large, and most do not ask
+
+    chosen = facts.select(subsets)
+
+    def ask(each: Tuple[Instance, Probe]) -> Dict[str, Any]:
+        instance, probe = each
+        if probe.state != "running":
+            return {"facts": None}
+        console = Console(instance.place.console, instance.place.umid, task.timeout, task.sockets, read_only=True)
+        try:
+            standard, uml = facts.gather(console, chosen)
+        except Error as err:
+            return {"facts": None, "facts_error": str(err)}
+        return {"facts": {**standard, "uml": uml}}
+
+    if seen:
+        with ThreadPoolExecutor(min(instances.ASKERS, len(seen))) as pool:
+            for row, found in zip(rows, pool.map(ask, seen)):
+                row.update(found)
