@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, disks, lines
+from support import guest as guests
 from support import kernels, uml
 from support.operate import operate
 from support.wait import wait_until
@@ -39,10 +45,12 @@ def clean(machine) -> Iterator[uml.Instance]:
     """Take away what a test leaves, and see that the instance outlived it."""
     yield machine
     assert machine.alive(), machine.console_log()[-2000:]
-    machine.guest("umount /mnt 2>/dev/null; true")
+    machine.guest("umount /mnt; swapoff -a; true 2>/dev/null")
     for unit in range(1, 16):
         if machine.request(f"config ubd{unit}")[1]:
             wait_until(lambda unit=unit: machine.request(f"remove ubd{unit}")[0] == 0, 5, f"ubd{unit} removed")
+    for interface in ("vec1", "vec2", "vec3", "eth3", "eth4"):
+        down(machine, interface)
     for line in ("con5", "ssl5"):
         machine.request(f"config {line}=null")
 
@@ -54,9 +62,10 @@ def device(clean) -> Device:
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def folder() -> Iterator[Path]:
     """Lend a folder for disk files."""
-    return tmp_path
+    with tempfile.TemporaryDirectory(prefix="uml.disk.") as path:
+        yield Path(path)
 
 
 def image(path: Path, size: int = SIZE) -> str:
@@ -282,3 +291,354 @@ def test_a_port_is_warned_about(device):
     warned = step(device, True, name="con5", port=9001)
     assert "all interfaces" in warned["warnings"][0]
     assert warned["device"]["config"] == "port:9001"
+
+
+# Network interfaces.
+
+
+@pytest.fixture
+def tap() -> Iterator[str]:
+    """Lend a tap of the VM host."""
+    name = f"utap{os.getpid() % 100000}"
+    subprocess.run(["ip", "tuntap", "add", name, "mode", "tap"], check=True)
+    yield name
+    subprocess.run(["ip", "link", "del", name], check=True)
+
+
+def down(machine: uml.Instance, interface: str) -> None:
+    """Take an interface down and remove it by the rig's own client."""
+    machine.guest_status(f"ip link set {interface} down")
+    machine.request(f"remove {interface}")
+
+
+def test_an_interface_is_verified_when_the_guest_has_it_up(device, clean, tap):
+    params = {"name": "vec1", "transport": "tap", "ifname": tap, "mac": "52:54:00:12:34:56"}
+    first = story(device, **params)
+    assert first["commands"] == [f"config vec1:transport=tap,ifname={tap},mac=52:54:00:12:34:56"]
+    assert first["device"]["mac"] == "52:54:00:12:34:56"
+    assert not first["verified"]
+    assert "when the guest brings the interface up" in first["reason"]
+    clean.guest("ip link set vec1 up")
+    up = step(device, False, **params)
+    assert up["verified"], up["reason"]
+    refused = device(name="vec1", state="absent")
+    assert refused["failed"]
+    assert "take it down" in refused["msg"]
+    assert refused["commands"] == []
+    clean.guest("ip link set vec1 down")
+    step(device, True, name="vec1", state="absent")
+
+
+def test_another_hardware_address_is_another_interface(device, clean, tap):
+    step(device, True, name="vec1", config=f"transport=tap,ifname={tap}")
+    changed = story(device, name="vec1", config=f"transport=tap,ifname={tap},mac=52-54-00-12-34-56")
+    assert [command.split(":")[0] for command in changed["commands"]] == ["remove vec1", "config vec1"]
+    step(device, True, name="vec1", state="absent")
+
+
+def test_a_tap_that_the_instance_will_make_is_doubted(device, clean):
+    done = step(device, True, name="vec2", transport="tap", ifname="umlnosuch0")
+    assert not done["verified"]
+    assert "no umlnosuch0 yet" in done["reason"]
+    step(device, True, name="vec2", state="absent")
+
+
+def test_an_interface_that_the_guest_renamed_is_still_there(device, clean, tap):
+    step(device, True, name="vec3", transport="tap", ifname=tap)
+    clean.guest("ip link set vec3 name wan0")
+    seen = step(device, False, name="vec3", transport="tap", ifname=tap)
+    assert not seen["verified"]
+    assert "renamed" in seen["reason"]
+    step(device, True, name="vec3", state="absent")
+
+
+def test_the_old_interfaces_are_there_up_to_6_12(device, clean, machine):
+    done = device(name="eth3", transport="tuntap", mac="52:54:00:12:34:57")
+    if machine.request("version")[1].split()[2].startswith("7"):
+        assert done["failed"]
+        assert "has no eth devices" in done["msg"]
+        assert done["commands"] == []
+        return
+    assert done["commands"] == ["config eth3=tuntap,,52:54:00:12:34:57"]
+    assert done["device"]["mac"] == "52:54:00:12:34:57"
+    step(device, False, name="eth3", transport="tuntap", mac="52:54:00:12:34:57")
+    step(device, True, name="eth3", state="absent")
+
+
+def test_what_was_not_made_is_not_reported_as_made(device, clean, folder):
+    """A daemon interface without its switch: the kernel says OK and makes nothing."""
+    if clean.request("config eth0")[1] == "Bad configuration option":
+        return
+    missing = device(name="eth4", transport="daemon", settings={"socket": f"{folder}/ctl"})
+    assert missing["failed"]
+    assert "no switch listens" in missing["msg"]
+    (folder / "ctl").touch()
+    lied = device(name="eth4", transport="daemon", settings={"socket": f"{folder}/ctl"})
+    assert lied["failed"]
+    assert lied["error"]["kind"] == "unverified"
+    assert "the kernel said OK, and yet eth4 of guest is absent" in lied["msg"]
+    assert not lied["verified"]
+    assert not lied["changed"]
+
+
+# Devices that others provide.
+
+
+def test_virtio_devices_are_there_from_7_2(device, machine, folder):
+    with socket.socket(socket.AF_UNIX) as backend:
+        backend.bind(str(folder / "vhost"))  # nobody accepts, so the probe fails at once
+        done = device(name="virtio_uml7", socket=str(folder / "vhost"), virtio_id=1)
+    assert done["failed"]
+    if not machine.request("version")[1].split()[2].startswith("7"):
+        assert "has no virtio_uml devices" in done["msg"]
+        assert done["commands"] == []
+        return
+    assert done["commands"] == [f"config virtio_uml.device={folder}/vhost:1:7"]
+    assert "bound is False" in done["msg"]
+    assert done["device"]["state"] == "present"
+    again = device(name="virtio_uml7", socket=str(folder / "vhost"), virtio_id=1)
+    assert "can be neither changed nor removed" in again["msg"]
+    assert "can be neither changed nor removed" in device(name="virtio_uml7", state="absent")["msg"]
+    assert "no socket" in device(name="virtio_uml8", socket=str(folder / "none"), virtio_id=1)["msg"]
+
+
+def test_no_kernel_of_debian_passes_pci_devices_through(device):
+    refused = device(name="vfio_uml.0000:01:00.0")
+    assert refused["failed"]
+    assert "CONFIG_UML_PCI_OVER_VFIO" in refused["msg"]
+    assert refused["commands"] == []
+
+
+# What is in use stays; what is refused changes nothing.
+
+
+@pytest.fixture
+def mounted(device, folder, clean) -> str:
+    """Lend a disk that the guest has mounted."""
+    file = str(guests.ext4_image(folder / "ext4"))
+    step(device, True, name="ubd6", file=file)
+    clean.guest("mount /dev/ubdg /mnt")
+    return file
+
+
+def test_a_mounted_disk_is_not_removed(device, mounted, clean):
+    refused = [device(check=check, name="ubd6", state="absent") for check in (True, False)]
+    assert all(each["failed"] and each["commands"] == [] and not each["changed"] for each in refused)
+    assert refused[0]["msg"] == refused[1]["msg"] == "ubd6 of guest was not removed: the guest has it mounted at /mnt"
+    also = device(name="ubd6", file=mounted, read_only=True)
+    assert "mounted at /mnt" in also["msg"]
+    forced = device(name="ubd6", state="absent", force=True)
+    assert forced["failed"]
+    assert "mounted, as swap, or by a process" in forced["msg"]
+    assert not forced["changed"]
+    assert clean.request("config ubd6") == (0, mounted)
+
+
+def test_swap_is_not_removed(device, folder, clean):
+    step(device, True, name="ubd7", file=image(folder / "swap", 4 * SIZE))
+    clean.guest("mkswap /dev/ubdh && swapon /dev/ubdh")
+    refused = device(name="ubd7", state="absent")
+    assert refused["failed"]
+    assert "open" in refused["msg"]
+    assert not refused["changed"]
+    clean.guest("swapoff /dev/ubdh")
+    step(device, True, name="ubd7", state="absent")
+
+
+def test_a_disk_just_set_can_be_removed_at_once(device, folder):
+    for _round in range(5):
+        step(device, True, name="ubd8", file=image(folder / "x"))
+        step(device, True, name="ubd8", state="absent")
+
+
+def test_a_refused_change_puts_the_old_disk_back(device, folder, clean, monkeypatch):
+    """A file that goes between the look and the command: the kernel refuses, and the old disk comes back."""
+    old = image(folder / "old")
+    new = image(folder / "new")
+    step(device, True, name="ubd9", file=old, serial="s1", discard=False)
+    monkeypatch.setattr(disks, "check", lambda *args: None)
+    row = dataclasses.replace(disks.DISK, check=lambda *args: os.unlink(new))
+    monkeypatch.setitem(classes.CLASSES, "ubd", row)
+    refused = device(name="ubd9", file=new)
+    assert refused["failed"]
+    assert refused["error"]["kind"] == "refused"
+    assert "the instance finds no such file" in refused["msg"]
+    assert "restored" in refused["msg"]
+    assert refused["restored"]
+    assert refused["undone"] == [f"config ubd9t={old},,s1"] or refused["undone"][-1] == f"config ubd9t={old},,s1"
+    assert refused["diff"]["before"] == refused["diff"]["after"]
+    assert not refused["changed"]
+    assert refused["device"]["serial"] == "s1"
+    assert refused["device"]["discard"] is False
+
+
+def test_flags_that_a_refused_setting_left_do_not_open_a_cow_file_as_raw(device, folder, clean):
+    base, cow = image(folder / "base"), f"{folder}/cow"
+    step(device, True, name="ubd10", file=cow, backing_file=base)
+    step(device, True, name="ubd10", state="absent")
+    assert clean.request(f"config ubd10d={cow},{base}")[0] == -22
+    done = story(device, name="ubd10", file=cow)
+    assert done["device"]["backing_file"] == base
+    assert clean.request("config ubd10") == (0, f"{cow},{base}")
+
+
+def test_flags_that_a_refused_setting_left_are_cleared(device, folder, clean):
+    assert clean.request(f"config ubd11t={folder}/none")[0] == -2
+    done = device(name="ubd11", file=image(folder / "x"))
+    assert done["device"]["discard"] is True
+    assert done["verified"]
+    step(device, True, name="ubd11", state="absent")
+
+
+def test_our_own_refused_setting_leaves_no_flags(device, folder, clean, monkeypatch):
+    monkeypatch.setitem(classes.CLASSES, "ubd", dataclasses.replace(disks.DISK, check=lambda *args: None))
+    refused = device(name="ubd12", file=f"{folder}/none", discard=False)
+    assert refused["failed"]
+    clean.request(f"config ubd12={image(folder / 'x')}")
+    assert clean.guest("cat /sys/block/ubdm/queue/discard_max_bytes").strip() != "0"
+
+
+def test_a_bad_channel_never_reaches_the_kernel(device, clean):
+    clean.request("config con5=fd:1")
+    for params in (
+        {"channel": "bogus"},
+        {"config": "fd:"},
+        {"config": "fd:1,"},
+        {"config": "nullXYZ"},
+        {"port": 80000},
+    ):
+        refused = device(name="con5", **params)
+        assert refused["failed"], params
+        assert refused["error"]["kind"] == "input"
+        assert refused["commands"] == []
+    assert clean.request("config con5") == (0, "fd:1")
+
+
+def test_a_channel_that_the_kernel_refuses_is_put_back(device, clean, monkeypatch):
+    clean.request("config con5=fd:1")
+    monkeypatch.setitem(lines.CHANNELS, "bogus", lines.Channel("", "what no kernel knows"))
+    refused = device(name="con5", channel="bogus")
+    assert refused["failed"]
+    assert refused["undone"] == ["config con5=fd:1"]
+    assert refused["restored"]
+    assert not refused["changed"]
+    assert clean.request("config con5") == (0, "fd:1")
+
+
+# A paused instance.
+
+
+def test_nothing_is_changed_while_paused(device, folder, clean):
+    file = image(folder / "x")
+    clean.request("stop")
+    try:
+        refused = [device(check=check, name="ubd1", file=file) for check in (True, False)]
+        assert all(
+            each["failed"] and each["error"]["kind"] == "danger" and "resume: true" in each["msg"] for each in refused
+        )
+        assert clean.request("config ubd1") == (0, "")
+        same = device(name="con5", channel="null")
+        assert not same["changed"]
+        assert not same.get("failed")
+    finally:
+        clean.request("go")
+
+
+@pytest.mark.parametrize("refuse", [False, True])
+def test_a_paused_instance_is_paused_again_whatever_happens(device, folder, clean, refuse, monkeypatch):
+    file = image(folder / "x")
+    if refuse:
+        row = dataclasses.replace(disks.DISK, check=lambda *args: os.path.exists(file) and os.unlink(file))
+        monkeypatch.setitem(classes.CLASSES, "ubd", row)
+    clean.request("stop")
+    try:
+        foretold = device(check=True, name="ubd1", file=file, resume=True) if not refuse else None
+        done = device(name="ubd1", file=file, resume=True)
+        assert bool(done.get("failed")) is refuse
+        assert done["commands"][0] == "go"
+        assert done["commands"][-1] == "stop"
+        if foretold is not None:
+            assert foretold["commands"] == done["commands"] == ["go", f"config ubd1={file}", "stop"]
+            assert done["verified"]
+        assert clean.request("stop") == (1, "Already stopped")
+    finally:
+        clean.request("go")
+
+
+# What cannot be used is refused before anything is sent.
+
+BAD = {
+    "no such file": ({"name": "ubd1", "file": "/nonexistent/file"}, "no file or block device '/nonexistent/file'"),
+    "a directory": ({"name": "ubd1", "file": "/tmp"}, "is no file or block device"),
+    "no folder for the COW file": ({"name": "ubd1", "file": "/nonexistent/c", "backing_file": "{x}"}, "no directory"),
+    "no backing file": ({"name": "ubd1", "file": "{x}", "backing_file": "/nonexistent/b"}, "/nonexistent/b"),
+    "no COW file": ({"name": "ubd1", "file": "{x}", "backing_file": "/etc/hostname"}, "is no COW file"),
+    "no such descriptor": ({"name": "con5", "fd": 777}, "no descriptor 777"),
+    "no such terminal": ({"name": "con5", "tty": "/dev/nosuch"}, "no terminal '/dev/nosuch'"),
+    "no terminal": ({"name": "con5", "tty": "/etc/hostname"}, "is no terminal"),
+    "600 characters": ({"name": "ubd1", "file": "/" + "x" * 600}, "takes at most 511"),
+    "600 characters that exist": ({"name": "ubd1", "file": "{long}"}, "takes at most 511"),
+    "no such interface": ({"name": "vec1", "transport": "raw", "ifname": "umlnosuch1"}, "no interface 'umlnosuch1'"),
+    "nothing said": ({"name": "ubd1"}, "nothing says what it shall be"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_work_is_refused_before_anything_is_sent(device, folder, clean, case):
+    deep = folder / ("a" * 250) / ("b" * 250)
+    deep.mkdir(parents=True)
+    places = {"x": image(folder / "x"), "long": image(deep / "x")}
+    params, said = BAD[case]
+    params = {key: value.format(**places) if isinstance(value, str) else value for key, value in params.items()}
+    for check in (True, False):
+        refused = device(check=check, **params)
+        assert refused["failed"]
+        assert said in refused["msg"]
+        assert refused["error"]["kind"] == "input"
+        assert refused["commands"] == []
+        assert not refused["changed"]
+    assert clean.request("config ubd1") == (0, "")
+
+
+def test_a_file_of_another_disk_is_not_attached_twice(device, folder, clean):
+    file = image(folder / "x")
+    step(device, True, name="ubd1", file=file)
+    refused = device(name="ubd2", file=file)
+    assert "already the disk ubd1" in refused["msg"]
+    assert refused["commands"] == []
+    step(device, True, name="ubd2", file=file, shared=True)
+
+
+LOCKING = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as stream:
+    fcntl.lockf(stream, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_file_that_another_process_has_locked_is_not_attached(device, folder):
+    file = image(folder / "x")
+    words = [sys.executable, "-c", LOCKING, file]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"locked\n"
+        refused = device(name="ubd1", file=file)
+        other.communicate()
+    assert f"locked by process {other.pid}" in refused["msg"]
+    step(device, True, name="ubd1", file=file)
+
+
+@pytest.mark.parametrize("spoilt", ["time", "size"])
+def test_a_backing_file_that_no_longer_fits_is_refused(device, folder, spoilt):
+    base, cow = image(folder / "base"), f"{folder}/cow"
+    step(device, True, name="ubd4", file=cow, backing_file=base)
+    step(device, True, name="ubd4", state="absent")
+    before = os.stat(base)
+    if spoilt == "size":
+        image(folder / "base", 2 * SIZE)
+    os.utime(base, (before.st_atime, before.st_mtime + (5 if spoilt == "time" else 0)))
+    for params in ({"file": cow}, {"file": cow, "backing_file": base}):
+        refused = device(name="ubd4", **params)
+        assert "does not fit" in refused["msg"]
+        assert refused["commands"] == []

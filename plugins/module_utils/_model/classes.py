@@ -11,10 +11,12 @@ from typing import Dict
 
 from .._mconsole.errors import InputError
 from .disks import DISK
+from .interfaces import ETHERNET, VECTOR
 from .lines import CONSOLE, SERIAL
+from .passthrough import VFIO, VIRTIO
 from .row import DeviceClass, Name
 
-CLASSES: Dict[str, DeviceClass] = {row.name: row for row in (DISK, CONSOLE, SERIAL)}
+CLASSES: Dict[str, DeviceClass] = {row.name: row for row in (DISK, CONSOLE, SERIAL, VECTOR, ETHERNET, VIRTIO, VFIO)}
 
 
 def find(name: str) -> Name:
@@ -22,6 +24,8 @@ def find(name: str) -> Name:
 
     :raises InputError: when no kernel has such a device
     """
+    if name in ("mem", "memory"):
+        raise InputError("memory is no device that is set to a value; use the module uml.mconsole.memory", name=name)
     for kind in CLASSES.values():
         match = kind.spelling.fullmatch(name)
         if match is not None:

@@ -19,9 +19,10 @@ from typing import Collection, Dict, List, Optional, Tuple
 
 from .._mconsole import dangers
 from .._mconsole.errors import InputError
+from . import filelock
 from .cow_header import CowHeader, read_header
 from .row import REPLACE, DeviceClass, Flat, Meaning, Name, plain
-from .sight import Sight, locks
+from .sight import Sight
 
 SECTOR = 512
 UNITS = 16
@@ -156,20 +157,7 @@ def _of_host(sight: Sight, file: str) -> Flat:
     opened = sight.opened(file)
     if opened is None:
         return {"synchronous": None, "shared": None}
-    return {"synchronous": bool(opened.flags & os.O_SYNC), "shared": _unlocked(sight, file)}
-
-
-def _unlocked(sight: Sight, file: str) -> Optional[bool]:
-    """Tell whether the instance has a file open without a lock of its own on it."""
-    found = sight.stat(file)
-    if found is None:
-        return None
-    return not any(_own(sight, lock.pid) for lock in locks(found))
-
-
-def _own(sight: Sight, pid: int) -> bool:
-    """Tell whether a process is one of the instance's."""
-    return pid in sight.members()
+    return {"synchronous": bool(opened.flags & os.O_SYNC), "shared": not opened.locked}
 
 
 # What a wish implies, and what it needs.
@@ -307,12 +295,13 @@ def _check_unused(sight: Sight, unit: int, want: Flat, leaving: Collection[str])
             raise InputError(
                 f"{want['file']!r} is already the disk ubd{other} of {sight.umid}; say shared: true to attach it twice"
             )
-    found = sight.stat(want["file"])
-    for lock in locks(found) if found is not None else []:
-        if not _own(sight, lock.pid) and (lock.exclusive or not want.get("read_only")):
-            raise InputError(
-                f"{want['file']!r} is locked by process {lock.pid} of the VM host; say shared: true to attach it anyway"
-            )
+    where = sight.host_path(want["file"])
+    pid = filelock.holder(where, exclusive=not want.get("read_only")) if where is not None else None
+    if pid is not None and pid not in sight.members():
+        raise InputError(
+            f"{want['file']!r} is locked by process {pid} of the VM host; say shared: true to attach it anyway",
+            path=where,
+        )
 
 
 def in_use(sight: Sight, unit: int, have: Flat) -> Optional[str]:
@@ -324,15 +313,9 @@ def in_use(sight: Sight, unit: int, have: Flat) -> Optional[str]:
         )
     if have.get("mounts"):
         return f"the guest has it mounted at {', '.join(have['mounts'])}"
-    if _opens_lazily(sight) and sight.opened(have["file"]) is not None:
+    if sight.series() < (6, 12) and sight.opened(have["file"]) is not None:
         return "the guest has it open (as swap, or by a process)"
     return None
-
-
-def _opens_lazily(sight: Sight) -> bool:
-    """Tell whether an open file of the process means that the guest has the disk open."""
-    version = re.match(r"(\d+)\.(\d+)", sight.release())
-    return version is not None and (int(version[1]), int(version[2])) < (6, 12)
 
 
 # What came of it.
@@ -385,6 +368,24 @@ MEANINGS = (
     Meaning(-2, "", "the COW file cannot be made there"),
 )
 
+
+def traces(name: Name, sent: Flat) -> List[str]:
+    """Return the commands that clear what a refused setting leaves in its slot: ``d``, ``c`` and ``t`` outlive it."""
+    left = sent.get("raw") or sent.get("shared") or sent.get("discard") is False
+    return clear(name) if left else []
+
+
+def clear(name: Name) -> List[str]:
+    """Return the commands that empty a free slot for good: only removing a set disk resets its flags."""
+    return [f"config {name.text}=/dev/null", name.remove()]
+
+
+def is_stuck(sent: Flat, have: Flat) -> bool:
+    """Tell whether a disk just set has flags that were not sent, left in its slot by a refused setting."""
+    wanted: Dict[str, bool] = {"discard": sent.get("discard") is not False, "shared": bool(sent.get("shared"))}
+    return any(have.get(key) is not None and have[key] != value for key, value in wanted.items())
+
+
 DISK = DeviceClass(
     name="ubd",
     title="a disk",
@@ -406,27 +407,10 @@ DISK = DeviceClass(
     doubts=doubts,
     number=number,
     kept=("read_only", "synchronous", "shared", "discard", "serial"),
+    traces=traces,
+    is_stuck=is_stuck,
     meanings=MEANINGS,
 )
-
-
-def sticky(name: Name, flat: Flat) -> List[str]:
-    """Return the commands that clear what a refused setting left in a slot: ``d``, ``c`` and ``t`` outlive it."""
-    left = flat.get("raw") or flat.get("shared") or flat.get("discard") is False
-    return clear(name) if left else []
-
-
-def clear(name: Name) -> List[str]:
-    """Return the commands that empty a free slot for good: only removing a set disk resets its flags."""
-    return [f"config {name.text}=/dev/null", name.remove()]
-
-
-def is_stuck(name: Name, sent: Flat, have: Flat) -> bool:
-    """Tell whether a disk just set has flags that were not sent, left in its slot by a refused setting."""
-    if name.kind is not DISK or not sent or have["state"] != "present":
-        return False
-    wanted: Dict[str, bool] = {"discard": sent.get("discard") is not False, "shared": bool(sent.get("shared"))}
-    return any(have.get(key) is not None and have[key] != value for key, value in wanted.items())
 
 
 def asks_for_raw(command: str) -> bool:

@@ -43,6 +43,8 @@ _RANGES = {"fd": range(1 << 20), "port": range(1, 1 << 16)}
 def parse(raw: str) -> Flat:
     """Return the options in ``channel[,output channel]``."""
     first, comma, second = raw.partition(",")
+    if not first or (comma and not second):
+        raise InputError(f"a line is set by CHANNEL[,OUTPUT_CHANNEL], and {raw!r} is not of that form")
     return {"channel": first, "output": second} if comma else {"channel": first}
 
 

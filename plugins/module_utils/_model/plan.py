@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Collection, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from .._mconsole.errors import InputError, RefusedError
-from . import disks
+from .._mconsole import commands
+from .._mconsole.errors import DangerError, InputError, RefusedError
 from .device import Wish, compare
 from .row import ADD, OVERWRITE, REPLACE, DeviceClass, Flat, Name
 from .sight import UNKNOWN_CLASS, Sight
@@ -47,6 +47,12 @@ def read(sight: Sight, names: Sequence[Name]) -> State:
     """
     for kind in {name.kind.name: name.kind for name in names}.values():
         require(sight, kind)
+    if sight.blind and any(not name.kind.queried for name in names):
+        raise DangerError(
+            f"{sight.umid} is paused, and what network interfaces it has shows only while it runs",
+            umid=sight.umid,
+            danger="guest-while-paused",
+        )
     return {name.text: name.kind.read(sight, name.unit) for name in names}
 
 
@@ -74,10 +80,17 @@ def outline(sight: Sight, wishes: Sequence[Wish], have: State, force: bool = Fal
     leaving = {each.wish.name.text for each in planned if each.removes}
     for each in planned:
         each.check(leaving, force)
-    steps = [step for each in planned for step in each.removal()]
+    steps = [step for each in _restorable_first(planned) for step in each.removal()]
     steps += [step for each in planned for step in each.setting()]
+    for step in steps:
+        commands.parse(step.command)
     predicted = {each.wish.name.text: each.predicted() for each in planned}
     return Outline(steps, predicted, {each.wish.name.text: each.reason() for each in planned})
+
+
+def _restorable_first(planned: Sequence[_Planned]) -> List[_Planned]:
+    """Return wishes in the order of their removals: what cannot be put back goes when all else is gone."""
+    return sorted(planned, key=lambda each: not each.wish.name.kind.queried)
 
 
 class _Planned:
@@ -95,7 +108,7 @@ class _Planned:
     def check(self, leaving: Collection[str], force: bool) -> None:
         """Refuse what cannot or must not be done."""
         name = self.wish.name
-        if self.sets and not self.want:
+        if self.sets and not self.want and self._kind.needs_options:
             raise InputError(
                 f"{self._sight.umid} has no {name.text}, and nothing says what it shall be", name=name.text
             )
@@ -133,8 +146,8 @@ class _Planned:
             return []
         name, full = self.wish.name, self._full()
         overwritten = self._there and self._kind.change == OVERWRITE
-        back = restoring(name, self.have) if overwritten else [name.remove()]
-        clearing = disks.sticky(name, full) if self._kind is disks.DISK else back if overwritten else []
+        back = restoring(name, self.have) if overwritten else [name.remove()] if self._kind.change != ADD else []
+        clearing = back if overwritten else self._kind.traces(name, full)
         return [Step(name, name.config(full), tuple(back), tuple(clearing), full)]
 
     def predicted(self) -> Flat:
@@ -161,10 +174,10 @@ class _Planned:
 
 
 def restoring(name: Name, have: Flat) -> List[str]:
-    """Return the commands that put a device back as it was, as far as that can be seen."""
+    """Return the commands that put a device back as it was; none where no kernel tells what it was set to."""
     if have["state"] != "present":
         return [name.remove()]
-    return [name.config(have)]
+    return [name.config(have)] if name.kind.queried else []
 
 
 def wanted(sight: Sight, each: Wish) -> Flat:

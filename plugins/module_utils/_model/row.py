@@ -36,7 +36,10 @@ class DeviceClass:
     The functions take flat dicts: ``parse`` what follows ``=`` on the console, ``accept`` the options that were given
     (refusing what the kernel would misread), ``render`` options for the console, ``read`` what is there now,
     ``complete`` what a wish implies, ``canonical`` values that are equal when they mean the same, ``check`` what the
-    VM host must have, ``in_use`` why it must not be removed, ``doubts`` what could not be verified.
+    VM host must have, ``in_use`` why it must not be removed, ``doubts`` what could not be verified. ``label`` and
+    ``text`` are for classes whose name or command is not just the class with a number; ``queried`` tells whether the
+    console says what a device is set to, and ``kept`` which options outlive a change of others. ``traces`` are the
+    commands that clear up after a refused setting, ``is_stuck`` tells that an earlier one spoilt a device just set.
     """
 
     name: str
@@ -59,8 +62,13 @@ class DeviceClass:
     doubts: Callable[[Sight, int, Flat, Flat], List[str]] = lambda sight, unit, want, have: []
     warnings: Callable[[Flat], List[str]] = lambda want: []
     number: Callable[[str], int] = int
+    label: Optional[Callable[[int], str]] = None
+    text: Optional[Callable[[int, Flat], str]] = None
     queried: bool = True
+    needs_options: bool = True
     kept: Tuple[str, ...] = ()
+    traces: Callable[[Name, Flat], List[str]] = lambda name, sent: []
+    is_stuck: Callable[[Flat, Flat], bool] = lambda sent, have: False
     meanings: Tuple[Meaning, ...] = ()
 
 
@@ -74,10 +82,12 @@ class Name(NamedTuple):
     @property
     def text(self) -> str:
         """Return the canonical name, such as ``ubd1``."""
-        return f"{self.kind.name}{self.unit}"
+        return self.kind.label(self.unit) if self.kind.label else f"{self.kind.name}{self.unit}"
 
     def config(self, flat: Flat) -> str:
         """Return the command that sets the device."""
+        if self.kind.text is not None:
+            return f"config {self.kind.text(self.unit, flat)}"
         return f"config {self.text}{self.kind.render(flat)}"
 
     def remove(self) -> str:

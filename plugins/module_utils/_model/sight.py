@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -26,11 +27,11 @@ _POLL = 0.02
 
 
 class OpenFile(NamedTuple):
-    """One descriptor of the instance's process: its number, the file's path and its open flags."""
+    """One descriptor of the instance's process: its number, its open flags, and whether it holds a lock on the file."""
 
     number: int
-    path: str
     flags: int
+    locked: bool
 
 
 class Sight(Situation):
@@ -58,6 +59,11 @@ class Sight(Situation):
         """Return the kernel's release, such as ``6.1.176``."""
         words = (self.ask("version") or "").split()
         return words[2] if len(words) > 2 else ""
+
+    def series(self) -> Tuple[int, int]:
+        """Return the kernel's series, such as (6, 12); (0, 0) when it is not told."""
+        match = re.match(r"(\d+)\.(\d+)", self.release())
+        return (int(match[1]), int(match[2])) if match else (0, 0)
 
     def ask(self, text: str) -> Optional[str]:
         """Return the text that answers a query, or None when the kernel said no."""
@@ -164,6 +170,23 @@ class Sight(Situation):
             self._members = [each.pid for each in found if each is not None and session in (each.session, each.pid)]
         return self._members
 
+    def links(self) -> List[str]:
+        """Return what the instance's descriptors point to."""
+        pid = self.pid
+        return [] if pid is None else [hostproc.link(f"/proc/{pid}/fd/{number}") or "" for number in _numbers(pid)]
+
+    def uid(self) -> Optional[int]:
+        """Return the user that the instance runs as, or None."""
+        try:
+            return os.stat(f"/proc/{self.pid}").st_uid
+        except OSError:
+            return None
+
+    def host_interfaces(self) -> Optional[List[str]]:
+        """Return the VM host's network interfaces in the instance's network namespace; None when out of sight."""
+        lines = hostproc.read_text(f"/proc/{self.pid}/net/dev").splitlines()[2:]
+        return [line.partition(":")[0].strip() for line in lines] or None
+
     def environment(self) -> Dict[str, str]:
         """Return the instance's environment at its start; empty when it cannot be seen."""
         return hostproc.environ(self.pid) if self.pid is not None else {}
@@ -186,8 +209,9 @@ def _descriptors(pid: Optional[int]) -> Dict[Identity, OpenFile]:
             status = os.stat(path)
         except OSError:
             continue
-        flags = hostproc.descriptor_flags(pid, number)
-        found.setdefault((status.st_dev, status.st_ino), OpenFile(number, hostproc.link(path) or "", flags or 0))
+        locked = "\nlock:" in hostproc.read_text(f"/proc/{pid}/fdinfo/{number}")
+        flags = hostproc.descriptor_flags(pid, number) or 0
+        found.setdefault((status.st_dev, status.st_ino), OpenFile(number, flags, locked))
     return found
 
 
@@ -196,19 +220,3 @@ def _numbers(pid: int) -> List[int]:
         return sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return []
-
-
-class Lock(NamedTuple):
-    """A POSIX lock on a file: the process that holds it, and whether it locks out readers."""
-
-    pid: int
-    exclusive: bool
-
-
-def locks(found: os.stat_result) -> List[Lock]:
-    """Return the POSIX locks on a file, from the VM host's /proc/locks."""
-    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-    rows = (line.split() for line in hostproc.read_text("/proc/locks").splitlines())
-    return [
-        Lock(int(row[4]), row[3] == "WRITE") for row in rows if len(row) > 5 and row[1] == "POSIX" and row[5] == wanted
-    ]

@@ -11,7 +11,6 @@ import time
 from typing import Any, Dict, Iterator, List, Sequence
 
 from .._mconsole.errors import DangerError, RefusedError, UnverifiedError
-from . import disks
 from .changes import Changes
 from .device import Wish
 from .plan import Outline, State, outline, read, verdict
@@ -48,7 +47,8 @@ class Transaction:
         self.changes.carry_out(self.outline.steps)
         state = self.read(task)
         for step in self.outline.steps:
-            if disks.is_stuck(step.name, step.full, state[step.name.text]):
+            have = state[step.name.text]
+            if step.full and have["state"] == "present" and step.name.kind.is_stuck(step.full, have):
                 self.changes.repeat(step)
         deadline = time.monotonic() + _SETTLING
         while self.wrong(self.read(task)) and time.monotonic() < deadline:
@@ -94,7 +94,7 @@ def _run(task: Task, wishes: Sequence[Wish], force: bool) -> Result:
     after: State = result["diff"]["after"]
     predicted = task.check and result["changed"]
     if not predicted and not result.get("failed"):
-        result.update(_failure(task, this.wrong(after)))
+        result.update(_failure(task, this.wrong(after), result["diff"]))
     changes = this.changes
     return {
         **result,
@@ -105,12 +105,13 @@ def _run(task: Task, wishes: Sequence[Wish], force: bool) -> Result:
     }
 
 
-def _failure(task: Task, wrong: List[str]) -> Result:
+def _failure(task: Task, wrong: List[str], diff: Result) -> Result:
     """Return what makes a result a failed one when the kernel said OK to what did not happen."""
     if not wrong:
         return {}
     err = UnverifiedError(f"the kernel said OK, and yet {'; '.join(wrong)}", umid=task.umid)
-    return {"failed": True, "msg": str(err), "error": err.describe()}
+    changed = diff["before"] != diff["after"]
+    return {"failed": True, "changed": changed, "msg": str(err), "error": err.describe()}
 
 
 def _run_paused(task: Task, wishes: Sequence[Wish], force: bool, resume: bool) -> Result:

@@ -29,6 +29,12 @@ OPTIONS: Dict[str, Dict[str, Any]] = {
     "tty": {"type": "str"},
     "port": {"type": "int"},
     "output": {"type": "str"},
+    "transport": {"type": "str"},
+    "ifname": {"type": "str"},
+    "mac": {"type": "str"},
+    "settings": {"type": "dict"},
+    "socket": {"type": "str"},
+    "virtio_id": {"type": "int"},
 }
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "name": {"type": "str", "required": True},
@@ -37,7 +43,10 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "force": {"type": "bool", "default": False},
     "resume": {"type": "bool", "default": False},
 }
-WHOLE = ("file", "backing_file", "serial", "channel", "fd", "tty", "port", "output")  # what config says all of
+# What ``config`` says all of; only the flags of a disk may stand beside it.
+WHOLE = [
+    option for option in OPTIONS if option not in ("config", "read_only", "synchronous", "shared", "discard", "raw")
+]
 CONSTRAINTS: Dict[str, Any] = {"mutually_exclusive": [("config", option) for option in WHOLE]}
 
 

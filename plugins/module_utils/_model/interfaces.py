@@ -1,0 +1,306 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Network interfaces: ``vecN`` on all kernels, and the older ``ethN`` up to 6.12.
+
+Source: linux arch/um/drivers/vector_kern.c, vector_user.c, vector_transports.c and net_kern.c; measured on 6.1, 6.12
+and 7.2. The kernel says OK to any transport, key and interface, known or not, and opens them only when the guest
+brings the interface up; it tells nobody what an interface was set to. So settings are checked here against a table,
+and what can be seen is in the guest's sysfs and, while the interface is up, in the instance's descriptors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple, Tuple
+
+from .._mconsole import hostproc
+from .._mconsole.errors import InputError
+from .row import REPLACE, DeviceClass, Flat, Meaning, plain
+from .sight import Sight
+
+LIMIT = 10000  # the kernel has none of its own; more digits do not fit an interface's name in every tool
+SCANNED = 16  # units looked at where all interfaces are wanted: no file of the guest lists them
+
+
+class Transport(NamedTuple):
+    """One way to carry packets: the settings it needs and those it knows; ``since`` is the first series with it."""
+
+    needs: Tuple[str, ...]
+    knows: Tuple[str, ...] = ()
+    since: Tuple[int, int] = (0, 0)
+    until: Tuple[int, int] = (99, 0)
+
+
+_COMMON = ("mac", "mtu", "depth", "headroom", "gro", "vec", "bpffile", "bpfflash", "ifup")
+VEC_TRANSPORTS: Dict[str, Transport] = {
+    "tap": Transport(("ifname",)),
+    "raw": Transport(("ifname",)),
+    "hybrid": Transport(("ifname",)),
+    "gre": Transport(("src", "dst"), ("v6", "rx_key", "tx_key", "sequence", "pin_sequence")),
+    "l2tpv3": Transport(
+        ("src", "dst"),
+        (
+            *("v6", "udp", "srcport", "dstport", "rx_session", "tx_session", "cookie64", "rx_cookie", "tx_cookie"),
+            *("counter", "pin_counter"),
+        ),
+    ),
+    "bess": Transport(("src", "dst")),
+    "fd": Transport(("fd",)),
+    "vde": Transport(("vnl",), ("descr", "port", "group", "mode"), since=(6, 12)),
+}
+ETH_TRANSPORTS: Dict[str, Transport] = {
+    "tuntap": Transport((), ("ifname", "mac", "gateway")),
+    "ethertap": Transport(("ifname",), ("ifname", "mac", "gateway")),
+    "daemon": Transport((), ("mac", "socket_type", "socket")),
+    "mcast": Transport((), ("mac", "address", "port", "ttl"), until=(6, 12)),
+    "ucast": Transport(("address",), ("mac", "address", "port", "remote_port"), until=(6, 12)),
+    "slip": Transport((), ("gateway",)),
+    "slirp": Transport((), ("mac", "command")),
+    "vde": Transport((), ("socket", "mac", "port", "group", "mode", "description"), until=(6, 12)),
+}
+_DAEMON_SOCKET = "/tmp/uml.ctl"  # CONFIG_UML_NET_DAEMON_DEFAULT_SOCK as Debian has it
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+
+
+# What is given and what is sent.
+
+
+def parse_vec(raw: str) -> Flat:
+    """Return the settings in ``key=value,...``."""
+    pairs = [word.partition("=") for word in raw.split(",")]
+    bad = next((key + equals for key, equals, value in pairs if not (key and equals and value)), None)
+    if bad is not None or len({key for key, _equals, _value in pairs}) < len(pairs):
+        raise InputError(f"a vec interface is set by transport=NAME,KEY=VALUE,..., each key once, and not by {raw!r}")
+    return {key: value for key, _equals, value in pairs}
+
+
+def parse_eth(raw: str) -> Flat:
+    """Return the settings in ``transport,value,...``, by the order that the transport has."""
+    name, _comma, rest = raw.partition(",")
+    row = _transport("eth", ETH_TRANSPORTS, name)
+    values = rest.split(",", len(row.knows) - 1) if rest else []
+    found = {key: value for key, value in zip(row.knows, values) if value}
+    if len(values) == len(row.knows) and "," in values[-1] and row.knows[-1] != "command":
+        raise InputError(f"the transport {name} takes {', '.join(row.knows)}, and {raw!r} gives more")
+    return {"transport": name, **found}
+
+
+def _transport(kind: str, table: Dict[str, Transport], name: object) -> Transport:
+    if name not in table:
+        raise InputError(f"{name!r} is no transport of {kind} interfaces; expected one of {', '.join(table)}")
+    return table[str(name)]
+
+
+def _accepter(kind: str, table: Dict[str, Transport], common: Tuple[str, ...]) -> Callable[[Flat], Flat]:
+    def accept(given: Flat) -> Flat:
+        """Return settings that the kernel knows; it ignores all others without a word.
+
+        :raises InputError: when one is unknown, missing, or would be split
+        """
+        flat = {key: value for key, value in given.items() if key != "settings"}
+        flat.update({str(key): value for key, value in (given.get("settings") or {}).items()})
+        row = _transport(kind, table, flat.get("transport"))
+        known = {*row.needs, *row.knows, *common}
+        unknown = sorted(set(flat) - known - {"transport"})
+        if unknown:
+            raise InputError(
+                f"the transport {flat['transport']} of {kind} interfaces has no {', '.join(unknown)};"
+                f" expected {', '.join(sorted(known))}"
+            )
+        missing = [key for key in row.needs if not flat.get(key)]
+        if missing:
+            raise InputError(f"the transport {flat['transport']} of {kind} interfaces needs {', '.join(missing)}")
+        return {key: _value(kind, key, value) for key, value in flat.items()}
+
+    return accept
+
+
+def _value(kind: str, key: str, value: Any) -> str:
+    text = str(int(value)) if isinstance(value, bool) else str(value)
+    if key == "mac":
+        text = text.lower().replace("-", ":")
+        if not _MAC.fullmatch(text) or int(text[:2], 16) & 1 or text == "00:00:00:00:00:00":
+            raise InputError(
+                f"{value!r} is no hardware address of one interface; expected one such as 52:54:00:12:34:56"
+            )
+    if key == "ifname" and (len(text) > 15 or "/" in text or " " in text):
+        raise InputError(f"{value!r} is no name of an interface of the VM host")
+    if key == "command":
+        return plain(text, key, " ", "slirp takes _ for a space")
+    return plain(
+        text, f"{key} of a {kind} interface", ",=" if kind == "vec" else ",", "the kernel would split it there"
+    )
+
+
+def render_vec(flat: Flat) -> str:
+    """Return what follows the number of a vec interface."""
+    words = [f"transport={flat['transport']}"]
+    words += [f"{key}={value}" for key, value in flat.items() if key != "transport" and key not in _FACTS and value]
+    return f":{','.join(words)}"
+
+
+def render_eth(flat: Flat) -> str:
+    """Return what follows the number of an eth interface."""
+    row = ETH_TRANSPORTS[flat["transport"]]
+    words = [flat["transport"], *(flat.get(key) or "" for key in row.knows)]
+    return f"={','.join(words).rstrip(',')}"
+
+
+# What is there.
+
+_FACTS = ("state", "config", "up", "renamed", "mac_random")
+
+
+def _reader(kind: str, platform: str) -> Callable[[Sight, int], Flat]:
+    def read(sight: Sight, unit: int) -> Flat:
+        """Return an interface as far as the guest shows it; what it was set to is not told to anybody."""
+        name = f"{kind}{unit}"
+        named = sight.proc(f"sys/net/ipv4/conf/{name}/forwarding") is not None
+        there = named or sight.attribute(f"bus/platform/devices/{platform}.{unit}/uevent") is not None
+        if not there:
+            return {"state": "absent"}
+        flags = sight.attribute(f"class/net/{name}/flags")
+        return {
+            "state": "present",
+            "mac": sight.attribute(f"class/net/{name}/address"),
+            "mtu": sight.attribute(f"class/net/{name}/mtu"),
+            "up": None if flags is None else bool(int(flags, 16) & 1),
+            "renamed": not named,
+        }
+
+    return read
+
+
+def taps(sight: Sight) -> FrozenSet[str]:
+    """Return the tap interfaces of the VM host that the instance has open now."""
+    pid = sight.pid
+    numbers = os.listdir(f"/proc/{pid}/fdinfo") if pid is not None and os.access(f"/proc/{pid}/fdinfo", os.R_OK) else []
+    rows = (
+        line.split() for number in numbers for line in hostproc.read_text(f"/proc/{pid}/fdinfo/{number}").splitlines()
+    )
+    return frozenset(row[1] for row in rows if len(row) == 2 and row[0] == "iff:")
+
+
+def canonical(sight: Sight, flat: Flat) -> Flat:
+    """Return the settings that can be compared: all others are seen by nobody."""
+    return {key: flat.get(key) for key in ("mac", "mtu")}
+
+
+# What a wish needs, and what came of it.
+
+
+def _checker(kind: str, table: Dict[str, Transport]) -> Callable[[Sight, int, Flat, Collection[str]], None]:
+    def check(sight: Sight, unit: int, want: Flat, leaving: Collection[str]) -> None:
+        """Refuse what this kernel or this VM host has not.
+
+        :raises InputError: when the transport is not of this kernel, or its interface, descriptor or socket not there
+        """
+        row = table[want["transport"]]
+        if not row.since <= sight.series() < row.until:
+            raise InputError(
+                f"the kernel of {sight.umid} ({sight.release()}) has no transport {want['transport']}"
+                f" for {kind} interfaces"
+            )
+        _check_ifname(sight, want)
+        if want["transport"] == "daemon":
+            _check_socket(sight, want.get("socket") or _DAEMON_SOCKET)
+        if want["transport"] == "fd" and want["fd"].isdigit() and sight.has_descriptor(int(want["fd"])) is False:
+            raise InputError(f"{sight.umid} has no descriptor {want['fd']}; it can use those it was started with")
+
+    return check
+
+
+def _check_ifname(sight: Sight, want: Flat) -> None:
+    """Refuse an interface that is not there, where the instance cannot make it: only root's makes taps."""
+    name, known = want.get("ifname"), sight.host_interfaces()
+    if not name or known is None or name in known:
+        return
+    if want["transport"] == "raw" or sight.uid() != 0:
+        raise InputError(
+            f"the VM host has no interface {name!r}, as {sight.umid} sees it, and the instance cannot make it",
+            ifname=name,
+        )
+
+
+def _check_socket(sight: Sight, path: str) -> None:
+    try:
+        sight.stat(path)
+    except FileNotFoundError:
+        raise InputError(
+            f"no switch listens at {path!r} on the VM host; the kernel would say OK and make no interface", path=path
+        ) from None
+
+
+def in_use(sight: Sight, unit: int, have: Flat) -> str | None:
+    """Return why an interface must not be removed now, or None."""
+    return "the guest has the interface up; take it down there first" if have.get("up") else None
+
+
+def doubts(sight: Sight, unit: int, want: Flat, have: Flat) -> List[str]:
+    """Return what cannot be verified of an interface."""
+    if have.get("renamed"):
+        return ["the guest has renamed the interface, so nothing of it is seen but that it is there"]
+    if have.get("up") is None:
+        return ["the guest shows no more than that the interface is there: it has no /sys"]
+    name, known = want.get("ifname"), sight.host_interfaces()
+    if not have["up"]:
+        missing = name and known is not None and name not in known
+        later = f"; the VM host has no {name} yet, and the instance makes it then" if missing else ""
+        return [f"the transport is opened when the guest brings the interface up, and no kernel tells it before{later}"]
+    if want.get("transport") in ("tap", "hybrid") and name in taps(sight):
+        unseen = sorted(set(want) - {"transport", "ifname", "mac", "mtu"})
+        return [f"the kernel tells nobody its {', '.join(unseen)}"] if unseen else []
+    return ["the kernel tells nobody what the interface was set to"]
+
+
+MEANINGS = (
+    Meaning(-22, "already configured", "there is such a device, which the guest may have renamed"),
+    Meaning(-16, "currently open", "the guest has the interface up"),
+    Meaning(1, "", "the kernel does not know the transport, or could not set it up"),
+)
+
+
+def _row(kind: str, table: Dict[str, Transport], common: Tuple[str, ...], platform: str, **values: Any) -> DeviceClass:
+    return DeviceClass(
+        name=kind,
+        spelling=re.compile(rf"{kind}(?P<unit>[0-9]+)(?P<flags>)"),
+        units=f"{kind}0 to {kind}{LIMIT - 1}",
+        limit=LIMIT,
+        change=REPLACE,
+        probe=f"config {kind}0",
+        options=("transport", "ifname", "mac", "settings"),
+        accept=_accepter(kind, table, common),
+        read=_reader(kind, platform),
+        canonical=canonical,
+        check=_checker(kind, table),
+        in_use=in_use,
+        doubts=doubts,
+        queried=False,
+        meanings=MEANINGS,
+        **values,
+    )
+
+
+VECTOR = _row(
+    "vec",
+    VEC_TRANSPORTS,
+    _COMMON,
+    "uml-vector",
+    title="a network interface",
+    kernels="all kernels",
+    parse=parse_vec,
+    render=render_vec,
+)
+ETHERNET = _row(
+    "eth",
+    ETH_TRANSPORTS,
+    (),
+    "uml-netdev",
+    title="a network interface of the old kind",
+    kernels="kernels up to 6.12, use vec on later ones",
+    parse=parse_eth,
+    render=render_eth,
+)
