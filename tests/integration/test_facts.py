@@ -235,6 +235,14 @@ def test_lines_and_consoles_are_told(machine):
     assert "tty0" in uml_facts["kernel_consoles"]
 
 
+def test_capabilities_are_those_of_the_kernel(machine):
+    found = gather(machine, "capabilities")["uml"]["capabilities"]
+    old = machine.guest("uname -r").startswith("6.")
+    assert [found[name] for name in ("ubd", "con", "ssl", "vec")] == [True] * 4
+    assert found["eth"] is old
+    assert found["virtio_uml"] is not old
+
+
 def test_the_usual_facts_cost_the_guest_no_line_in_its_log(machine):
     before = log_lines(machine)
     facts = gather(machine)

@@ -18,6 +18,7 @@ from .._mconsole.console import Console
 from .._mconsole.errors import DangerError, InputError
 from . import classes, disks, guestfiles
 from .distribution import distribution, has_debian_version, os_release
+from .row import DeviceClass
 from .sight import UNKNOWN_CLASS, Sight
 
 Facts = Dict[str, Any]
@@ -28,6 +29,7 @@ _NO_SYSFS = "the guest has no sysfs at /sys"
 _INTERFACE_NAME = re.compile(r"(?=.{1,15}\Z)[^\s/*]+\*?")  # IFNAMSIZ - 1 characters, a star at the end only
 _MANY = 64  # interfaces of one series that are looked for at most
 _COUNTERS = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
+LINES = ("con", "ssl")
 _KEYS = ("rsa", "ecdsa", "ed25519")
 
 
@@ -85,9 +87,9 @@ class Guest(Sight):
         self.unavailable.pop(f"proc {path}", None)
         return found
 
-    def knows(self, probe: str, surely: bool) -> bool:
-        """Tell whether the kernel knows a class of devices; those that all have may still be initialising."""
-        reply = self.reply(probe) if surely else self._console.request(probe)
+    def knows(self, kind: DeviceClass) -> bool:
+        """Tell whether the kernel knows a class of devices; while it boots, lines are not there yet and waited for."""
+        reply = self.reply(kind.probe) if kind.name in LINES else self._console.request(kind.probe)
         return reply.text != UNKNOWN_CLASS
 
     def _answer(self, text: str) -> Optional[str]:
@@ -188,7 +190,7 @@ def _disk(guest: Guest, unit: int) -> Facts:
 def _lines(guest: Guest) -> Found:
     found = {
         f"{kind}{unit}": classes.CLASSES[kind].read(guest, unit)
-        for kind in ("con", "ssl")
+        for kind in LINES
         for unit in range(classes.CLASSES[kind].limit)
     }
     present = {name: line["config"] for name, line in found.items() if line["state"] == "present"}
@@ -267,8 +269,7 @@ def _dns(guest: Guest) -> Found:
 
 
 def _capabilities(guest: Guest) -> Found:
-    found = {kind.name: guest.knows(kind.probe, kind.kernels == "all") for kind in classes.CLASSES.values()}
-    return {}, {"capabilities": found}
+    return {}, {"capabilities": {kind.name: guest.knows(kind) for kind in classes.CLASSES.values()}}
 
 
 def _of_file(path: str, parse: Callable[[str], Facts]) -> Callable[[Guest], Found]:

@@ -50,9 +50,10 @@ def _check(task: Task, key: str, reply: Reply) -> None:
 
     :raises RefusedError: when it did not
     """
-    if "sysrq: HELP" in reply.text and key != "h":
+    first = next((line for line in reply.text.splitlines() if line.startswith("sysrq: ")), "")  # R prints old ones, too
+    if first.startswith("sysrq: HELP") and key != "h":
         raise _refusal(task, key, "this kernel has no such key", said=reply.text, commands=[f"sysrq {key}"])
-    if "This sysrq operation is disabled" in reply.text or (not reply.text and key != "b"):
+    if first == "sysrq: This sysrq operation is disabled." or (not reply.text and key != "b"):
         why = "the guest's kernel.sysrq does not allow it"
         raise _refusal(task, key, why, said=reply.text, commands=[f"sysrq {key}"])
 
