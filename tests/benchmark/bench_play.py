@@ -12,6 +12,7 @@ noisy machine is noisy for all; the figures to quote are the ratios of the media
 from __future__ import annotations
 
 import contextlib
+import signal
 import statistics
 import sys
 import tempfile
@@ -90,6 +91,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
 
 def main() -> None:
     """Print the ratios."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the instances end with us
     taken = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
     middle = {name: statistics.median(seconds) for name, seconds in taken.items()}
     print(f"\n{TASKS} tasks, {INSTANCES} instances, {FORKS} forks, medians of {len(taken['debug'])} rounds")

@@ -16,13 +16,16 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import IO, Any, Callable, Dict
+import time
+from typing import IO, Any, Callable, Dict, Set
 
 from .._mconsole.errors import InputError
 from .._mconsole.sockets import Sockets
 from .._operations import load
 from .._operations.perform import failure, perform
 
+_ORDER_TIME = 30.0  # seconds that a controller may take to give its order, or to take an answer
+_NAP = 1.0  # seconds between looks at whether the last conversation has ended
 BEAT = 2.0  # seconds between signs of life while an operation runs
 MAX_ORDER = 64 << 20  # bytes
 Answer = Dict[str, Any]
@@ -40,48 +43,66 @@ def take_listener() -> socket.socket:
 
 
 def serve(listener: socket.socket, code: str, idle: float) -> None:
-    """Answer until nobody has asked for ``idle`` seconds."""
+    """Answer until nobody has given an order for ``idle`` seconds."""
     greeting = {"code": code, "pid": os.getpid(), "user": os.geteuid(), "python": sys.version.split()[0]}
-    busy: Dict[int, socket.socket] = {}
     _sockets.start()
-    listener.settimeout(idle)
-    while True:
-        try:
-            connection, _address = listener.accept()
-        except socket.timeout:
-            if not busy:
-                break
-            continue
-        busy[id(connection)] = connection
-        threading.Thread(target=_converse, args=(connection, greeting, busy), daemon=True).start()
+    Server(listener, greeting, idle).run()
     listener.close()
     _sockets.close()
 
 
-def _converse(connection: socket.socket, greeting: Answer, busy: Dict[int, socket.socket]) -> None:
-    """Greet, take one order, beat while it runs, answer; a controller that has gone is no error."""
-    try:
-        with connection, connection.makefile("rb") as questions, connection.makefile("wb") as answers:
-            _say(answers, greeting)
-            line = questions.readline(MAX_ORDER)
-            if line:
-                _work(answers, json.loads(line))
-    except (OSError, ValueError):
-        pass
-    finally:
-        busy.pop(id(connection), None)
+class Server:
+    """The accept loop, and what it knows of its conversations."""
 
+    def __init__(self, listener: socket.socket, greeting: Answer, idle: float) -> None:
+        self._listener = listener
+        self._greeting = greeting
+        self._idle = idle
+        self._last_order = time.monotonic()
+        self._talking: Set[socket.socket] = set()
 
-def _work(stream: IO[bytes], order: Answer) -> None:
-    """Run the order in a thread of its own, so that this one can show that we live."""
-    box: Dict[str, Answer] = {}
-    worker = threading.Thread(target=lambda: box.update(answer=answer(order)), daemon=True)
-    worker.start()
-    worker.join(BEAT)
-    while worker.is_alive():
-        _say(stream, {"beat": True})
-        worker.join(BEAT)
-    _say(stream, box["answer"])
+    def run(self) -> None:
+        """Take connections until idle; a connection without an order is no reason to stay."""
+        while self._talking or self._left() > 0:
+            self._listener.settimeout(max(self._left(), _NAP))
+            try:
+                connection, _address = self._listener.accept()
+            except socket.timeout:
+                continue
+            self._talking.add(connection)
+            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+
+    def _left(self) -> float:
+        return self._last_order + self._idle - time.monotonic()
+
+    def _converse(self, connection: socket.socket) -> None:
+        """Greet, take one order, beat while it runs, answer; a controller that has gone is no error."""
+        try:
+            connection.settimeout(_ORDER_TIME)
+            with connection, connection.makefile("rb") as questions, connection.makefile("wb") as answers:
+                _say(answers, self._greeting)
+                line = questions.readline(MAX_ORDER)
+                if line:
+                    self._work(answers, json.loads(line))
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._talking.discard(connection)
+
+    def _work(self, stream: IO[bytes], order: Answer) -> None:
+        """Run the order in a thread of its own, so that this one can show that we live."""
+        box: Dict[str, Answer] = {}
+        worker = threading.Thread(target=lambda: box.update(answer=answer(order)), daemon=True)
+        try:
+            worker.start()
+            worker.join(BEAT)
+            while worker.is_alive():
+                _say(stream, {"beat": True})
+                worker.join(BEAT)
+            _say(stream, box["answer"])
+        finally:
+            worker.join()  # an order whose controller has gone is still done, and we stay for it
+            self._last_order = time.monotonic()
 
 
 def _say(stream: IO[bytes], value: Answer) -> None:

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import socket
 import subprocess
 import time
@@ -126,12 +127,20 @@ def _await(path: str, process: subprocess.Popen[bytes]) -> None:
         if hello(path, deadline - time.monotonic()) is not None:
             return
         time.sleep(_POLL)
-    if process.poll() is None:
-        process.kill()
-    said = process.stdout.read() if process.stdout else b""
+    said = _end(process)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     raise NotThereError(f"the local client did not start on the VM host: {_last_words(said)}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> bytes:
+    """Kill what may still run and return what it has said so far; another user's process may keep the pipe open."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.stdout is None:
+        return b""
+    os.set_blocking(process.stdout.fileno(), False)
+    return process.stdout.read() or b""
 
 
 def _last_words(said: bytes) -> str:
