@@ -15,6 +15,7 @@ import os
 import pwd
 import re
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -24,7 +25,9 @@ from .errors import Error, InputError, NotAllowedError, NotThereError, Unanswere
 from .sockets import Sockets
 
 _LISTED = 10  # names that an error shows at most
+_LOAD_ADDRESS = "60000000-"  # arch/um/Makefile START on x86-64
 _MEMORY_FILE = re.compile(r"/(vm_file-\w+|#\d+) \(deleted\)$")  # os-Linux/mem.c; with O_TMPFILE it has no name
+_MOMENT = 0.2  # seconds between the end of one boot and the next; measured: a few milliseconds
 ASKERS = 16  # consoles asked at once; each asker only waits
 
 
@@ -363,11 +366,14 @@ def _belongs(pid: int, argv: Sequence[str], where: Place) -> bool:
 def _is_kernel(pid: int, argv: Sequence[str]) -> bool:
     """Tell whether a process that no pid file names is a kernel, not a program with ``umid=`` among its arguments.
 
-    A kernel has no options, and holds the unlinked file of its memory (where that is ours to see).
+    A kernel has no options; it is linked to an address of its own (from its first moment, also while it reboots), and
+    on other machines than x86-64 it shows by the file of its memory. Where neither is ours to see, it counts as one.
     """
     own = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
     if any(word.startswith("-") for word in own):
         return False
+    if hostproc.read_text(f"/proc/{pid}/maps").startswith(_LOAD_ADDRESS):
+        return True
     try:
         links = [hostproc.link(f"/proc/{pid}/fd/{name}") or "" for name in os.listdir(f"/proc/{pid}/fd")]
     except OSError:
@@ -466,8 +472,21 @@ def _unanswered(console: Console, paused: bool, timeout: float) -> Probe:
 
 
 def _without_console(instance: Instance) -> Probe:
-    """Tell an instance that has not opened its console yet from one whose console file was taken away."""
-    inodes = hostproc.socket_inodes(instance.pid or 0, f"{instance.place.umid}/mconsole")
-    if instance.pid and hostproc.socket_descriptor(instance.pid, inodes) is not None:
-        return Probe("unknown", f"its process {instance.pid} runs, but its console {instance.place.console} is gone")
+    """Tell an instance that has not opened its console yet from one whose console file was taken away.
+
+    One that reboots removes its files with the old console still open, and is another program a moment later.
+    """
+    deadline = time.monotonic() + _MOMENT
+    while _holds_console(instance):
+        if time.monotonic() > deadline:
+            return Probe(
+                "unknown", f"its process {instance.pid} runs, but its console {instance.place.console} is gone"
+            )
+        time.sleep(_MOMENT / 10)
     return Probe("booting", f"its process {instance.pid} runs, and its console is not there yet")
+
+
+def _holds_console(instance: Instance) -> bool:
+    """Tell whether a process has its console open though nobody can reach it."""
+    inodes = hostproc.socket_inodes(instance.pid or 0, f"{instance.place.umid}/mconsole")
+    return bool(instance.pid) and hostproc.socket_descriptor(instance.pid or 0, inodes) is not None

@@ -17,7 +17,8 @@ _TAIL = 64 << 10  # bytes read from the end
 _WIDTH = 200
 _ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])")
 _NOISE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_FATAL = re.compile(r"(Kernel panic|Too few physical memory|Failed to |Couldn't |Fatal|Error|ERROR|cannot|not found).*")
+_PANIC = "Kernel panic"
+_FATAL = re.compile(rf"({_PANIC}|Too few physical memory|Failed to |Couldn't |Fatal|Error|ERROR|cannot|not found).*")
 
 
 def open_log(path: str, owner: Optional[int] = None) -> int:
@@ -79,14 +80,16 @@ def harmless(text: str) -> str:
 
 
 def tail(path: str, start: int, count: int = 20) -> List[str]:
-    """Return the last lines since ``start``, none too long."""
-    return [line[:_WIDTH] for line in read(path, start).splitlines() if line.strip()][-count:]
+    """Return the last lines since ``start``, none too long; of a panic those before its dump of registers and stack."""
+    lines = [line[:_WIDTH] for line in read(path, start).splitlines() if line.strip()]
+    panics = [number for number, line in enumerate(lines, 1) if _PANIC in line]
+    return lines[: panics[0]][-count:] if panics else lines[-count:]
 
 
 def complaint(path: str, start: int) -> str:
-    """Return the line that best tells why a kernel ended: its panic, which stands before a dump of registers."""
-    text = read(path, start)
-    found = [match.group(0) for match in _FATAL.finditer(text)]
-    panic = [line for line in found if line.startswith("Kernel panic")]
-    lines = panic[:1] or found or [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip()[:_WIDTH] if lines else "it printed nothing"
+    """Return the line that best tells why a kernel ended: its first panic, else the last that sounds like it."""
+    lines = tail(path, start, 200)
+    found = [match.group(0) for match in map(_FATAL.search, lines) if match is not None]
+    panic = [line for line in found if line.startswith(_PANIC)]
+    told = panic or found or lines or ["it printed nothing"]
+    return told[-1].strip()

@@ -221,8 +221,15 @@ def kill_members(instance: Instance) -> List[int]:
 
 
 def _members(instance: Instance) -> List[int]:
-    """Return the living processes of an instance; a session's number is not given away while it has a member."""
-    main = hostproc.stat(instance.pid or 0)
-    if instance.pid is None or (main is not None and instance.start not in (0, main.start)):
+    """Return the living processes of an instance: a pid file may name a process that has nothing to do with it.
+
+    A session's number is not given away while it has a member, so what was its own when it was seen still is.
+    """
+    if instance.pid is None or not instance.members:
+        return []
+    main = hostproc.stat(instance.pid)
+    if main is not None and main.start != instance.start:
         return []  # the number is another's now
-    return [pid for pid in instances.members(instance.pid) if instances.uid_of(pid) == instance.uid]
+    found = instances.members(instance.pid)
+    own = found if instance.alive else [pid for pid in found if pid in instance.members]
+    return [pid for pid in own if instances.uid_of(pid) == instance.uid]

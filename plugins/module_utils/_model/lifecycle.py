@@ -102,7 +102,7 @@ class Lifecycle:
         if self.sighting.is_up and found is not None:
             actual = _boot_line(found)
             self.differences = bootline.differences(self._wanted, actual)
-            state["boot_line"] = {group: actual[group] for group in self._wanted}
+            state.update({"boot_line": {group: actual[group] for group in self._wanted}} if self._wanted else {})
         return state
 
     def _wait_for_boot(self) -> None:
@@ -130,7 +130,7 @@ class Lifecycle:
         if "start" in steps:
             self._launch = self._prepare()
         predicted: State = {**before, "state": _predicted(self._desired, steps, self.sighting.state)}
-        if "start" in steps:
+        if "start" in steps and self._wanted:
             predicted["boot_line"] = self._wanted
         elif predicted["state"] == "absent":
             predicted.pop("boot_line", None)
