@@ -1,0 +1,300 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: instance
+short_description: Start, pause, resume, stop, and restart a User-Mode Linux instance
+version_added: 1.0.0
+description:
+  - Brings an instance into a state, whether this collection or somebody else started it. No record is kept; what there
+    is comes from the VM host's C(/proc) and from the instance's own directory.
+  - An instance is started detached. It outlives the task, the ssh session and Ansible.
+  - Before anything is started or stopped, what would make the start fail is looked for, such as a missing kernel or
+    image, a disk that another instance has locked, a path too long for a socket, or too little memory.
+  - A kernel that ends while it boots is a failure that says why, with the last lines of its console log.
+  - An instance is stopped by ever rougher ways; see O(stop_by). The disks are written out and made read-only before it
+    is halted or ended, since the kernel's own C(halt) does neither.
+  - Two tasks that want the same instance at once start one; the second finds it there.
+extends_documentation_fragment:
+  - uml.mconsole.instance
+  - uml.mconsole.attributes
+attributes:
+  check_mode:
+    details:
+      - Starts, stops and sends nothing that changes something. What is looked for before a start is looked for in check
+        mode too.
+  idempotent:
+    support: partial
+    details:
+      - With O(state=restarted) the instance is restarted each time.
+  diff_mode:
+    details:
+      - Shows the state, and of the boot line what the task asks for.
+options:
+  uml_dir:
+    description:
+      - Directory on the VM host that holds C(UMID/mconsole) and C(UMID/pid). It is made if its parent directory exists.
+      - By default C(~/.uml) of the user that the task runs as on the VM host. If there is nothing of that name, and
+        that user runs one instance of that name elsewhere, that is meant.
+    type: str
+  state:
+    description:
+      - V(running) starts the instance if it is not there, and resumes it if it is paused.
+      - V(paused) stops its processor and leaves everything in memory; an instance that is not there is started first.
+      - V(stopped) ends it, and what is left of its processes after a crash.
+      - V(absent) also removes the directory that a crash left. An instance that ended by itself leaves nothing. Console
+        logs and disks are kept.
+      - V(restarted) stops it and starts a new process. What the task does not say stays as it was, boot line,
+        environment and working directory, also when the instance was started by hand; it runs as the same user. Devices
+        that were added while it ran are gone.
+    type: str
+    choices: [running, paused, stopped, restarted, absent]
+    default: running
+  kernel:
+    description:
+      - The kernel's program on the VM host, as a path or as a name to be found there.
+      - By default C(linux.uml), or what the instance runs with if it is restarted.
+    type: str
+  memory:
+    description:
+      - Memory of the guest, such as V(256M).
+      - By default the kernel takes 64 MB, and less is refused without O(force), since kernels die with it now and then.
+    type: str
+  ncpus:
+    description: Processors of the guest, for kernels that can have more than one.
+    type: int
+  root:
+    description: The guest's root file system.
+    type: dict
+    suboptions:
+      image:
+        description: File or block device of the VM host that holds it. It becomes the disk V(ubd0).
+        type: str
+      cow:
+        description: Copy-on-write file on top of O(root.image), which is not written to then. It is made when missing.
+        type: str
+      hostfs:
+        description: Directory of the VM host that is used in place of an image.
+        type: str
+      initrd:
+        description: Initial RAM disk; the root file system itself when there is neither image nor directory.
+        type: str
+      init:
+        description: The first program, as a path in the guest.
+        type: str
+      fstype:
+        description: Type of the file system in the image, where the kernel does not find it out.
+        type: str
+      read_only:
+        description: Whether the guest may not write to it.
+        type: bool
+        default: false
+  devices:
+    description:
+      - Devices that are there from the start, by name. A value is the text that the console takes, or a dictionary of
+        the options of M(uml.mconsole.device).
+      - Lines that are not named are V(null), and the console V(con0) goes to O(console_log). Without a first disk
+        V(ubd0) is C(/dev/null), since the kernel's default for it cannot be removed without a panic.
+    type: dict
+  arguments:
+    description:
+      - Further words on the kernel's command line, as a list of words or as a dictionary. In a dictionary, null and
+        V(true) stand for the word alone, and V(false) leaves it out.
+      - What the kernel does not know is passed on to init.
+    type: raw
+  notify:
+    description: Socket on the VM host to which the kernel sends its notifications.
+    type: str
+  memory_dir:
+    description:
+      - Directory for the file that is the guest's memory. It must not be mounted C(noexec).
+      - By default C(/dev/shm).
+    type: str
+  console_log:
+    description:
+      - File to which the kernel's output and the guest's console are appended, made for its owner alone.
+      - By default C(UML_DIR/UMID.log), or what it was if the instance is restarted.
+    type: str
+  restart:
+    description:
+      - Whether an instance that runs with another kernel, or with other boot options than the task says, is restarted.
+      - Of O(kernel), O(memory), O(ncpus), O(root), O(devices), O(arguments) and O(notify), those that the task gives
+        are compared, each as a whole. A kernel whose file was replaced is another one.
+      - With V(never) the differences are returned, and nothing is done about them.
+    type: str
+    choices: [never, when_needed]
+    default: never
+  wait_for:
+    description:
+      - When a started instance counts as running.
+      - V(init) waits until the console answers and the guest runs processes. A kernel without a usable root or init
+        answers first and panics then. With C(quiet) on the boot line this takes a second more.
+      - V(console) waits until the console answers.
+      - V(message) waits for a message that the guest writes to C(/proc/mconsole). It needs O(notify), to which nothing
+        else may listen meanwhile.
+      - V(log) waits for O(wait_pattern) in the console log.
+      - V(nothing) waits until the kernel has taken its name.
+    type: str
+    choices: [init, console, message, log, nothing]
+    default: init
+  wait_pattern:
+    description: Regular expression that is searched for in a message or in the console log.
+    type: str
+  wait_timeout:
+    description:
+      - Seconds to wait for that. An instance that is late is left running, and the task fails.
+    type: float
+    default: 60.0
+  stop_by:
+    description:
+      - The ways by which an instance may be stopped; those that are listed are tried in this order, whatever theirs.
+        It is resumed first if it is paused.
+      - V(shutdown) has the guest's init act on ctrl-alt-del, if it handles that. If the guest restarts then, as many
+        do, it is halted when it comes up again.
+      - V(halt) writes out all disks, makes them read-only, and halts the kernel.
+      - V(terminate) does the same, and ends the kernel by a signal.
+      - V(kill) kills all its processes and removes what they leave.
+    type: list
+    elements: str
+    choices: [shutdown, halt, terminate, kill]
+    default: [shutdown, halt, terminate, kill]
+  stop_timeout:
+    description: Seconds that the guest's own shutdown may take.
+    type: float
+    default: 30.0
+  force:
+    description: Start with less memory than kernels need, or more than O(memory_dir) can hold.
+    type: bool
+    default: false
+notes:
+  - Every C({umid}) in the values of O(kernel), O(root), O(devices), O(arguments), O(notify), O(console_log) and
+    O(memory_dir) is the name of the instance, so that a task with O(umids) can start many.
+  - Where users' processes are killed when they log out, as C(systemd-logind) can be told to do, that is the end of
+    instances too.
+author:
+  - uml.mconsole contributors (@uml-mconsole)
+seealso:
+  - module: uml.mconsole.instance_info
+  - module: uml.mconsole.device
+"""
+
+EXAMPLES = r"""
+- name: Start an instance from a copy-on-write file
+  uml.mconsole.instance:
+    umid: web1
+    memory: 256M
+    root:
+      image: /srv/images/bookworm.img
+      cow: /srv/web1/root.cow
+
+- name: Start three, each with its own disk and name
+  uml.mconsole.instance:
+    umids: [web1, web2, web3]
+    memory: 256M
+    root:
+      image: /srv/images/bookworm.img
+      cow: /srv/{umid}/root.cow
+    devices:
+      ubd1:
+        file: /srv/{umid}/data.img
+    arguments:
+      systemd.hostname: "{umid}"
+
+- name: Give it more memory, with a restart if it has less
+  uml.mconsole.instance:
+    umid: web1
+    memory: 512M
+    restart: when_needed
+
+- name: Pause all web servers
+  uml.mconsole.instance:
+    umids: ["web*"]
+    state: paused
+
+- name: Stop one that does not matter, at once
+  uml.mconsole.instance:
+    umid: scratch
+    state: absent
+    stop_by: [kill]
+"""
+
+RETURN = r"""
+state:
+  description:
+    - The run state as it was read back, as in M(uml.mconsole.instance_info); in check mode as it would be.
+    - V(absent) when nothing of the instance is there, also after O(state=stopped).
+  returned: always
+  type: str
+  sample: running
+state_reason:
+  description: Why it is in that state, where there is more to say.
+  returned: when the instance could be looked at
+  type: str
+uml_dir:
+  description: The directory that was meant.
+  returned: when the instance could be looked at
+  type: str
+pid:
+  description: The main process on the VM host.
+  returned: when the instance could be looked at
+  type: int
+console_log:
+  description: File that the console goes to, or an empty text when there is none or it cannot be seen.
+  returned: when the instance could be looked at
+  type: str
+commands:
+  description:
+    - Console commands that were sent and change something.
+    - In check mode those that would be sent first; which ones follow depends on what they bring about.
+  returned: always
+  type: list
+  elements: str
+  sample: ["sysrq s", "sysrq u", "halt"]
+steps:
+  description: What was done, or in check mode would be, of V(resume), V(pause), V(stop), V(clear) and V(start).
+  returned: when the instance could be looked at
+  type: list
+  elements: str
+stopped_by:
+  description: The way that ended the instance; see O(stop_by).
+  returned: when it was stopped
+  type: str
+synced:
+  description:
+    - Whether it was seen that the guest had written out its disks; all were read-only and nothing was left to write, or
+      the guest had shut down by itself.
+  returned: when it was stopped
+  type: bool
+differences:
+  description: What the instance runs with otherwise than the task says, by option.
+  returned: when the instance could be looked at
+  type: dict
+  sample: {"memory": {"running": ["mem=64M"], "wanted": ["mem=256M"]}}
+reason:
+  description: Why there was a change or none.
+  returned: when the instance could be looked at
+  type: str
+error:
+  description:
+    - What went wrong, for programs. C(kind) is one of C(input), C(not_there), C(not_allowed), C(refused),
+      C(unanswered), C(unverified) and C(error).
+    - For a kernel that did not come up, C(console_log_lines) holds the last lines of its log.
+  returned: failure
+  type: dict
+"""
+
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import instance
+from ansible_collections.uml.mconsole.plugins.module_utils._run import run_module
+
+
+def main() -> None:
+    """Run the operation as a module."""
+    run_module(instance)
+
+
+if __name__ == "__main__":
+    main()

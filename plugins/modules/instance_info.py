@@ -1,0 +1,161 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: instance_info
+short_description: List the User-Mode Linux instances of a VM host and their state
+version_added: 1.0.0
+description:
+  - Returns every instance that can be seen on the VM host, also those that this collection did not start, and what
+    crashed ones left.
+  - Looks at all processes, at C(~/.uml) of the user that the task runs as (as root, at that of every local user), and
+    at the uml_dir of every running instance. Of instances of other users only root sees all.
+  - Each instance is asked for its version at most. One that hangs does not hold up the others.
+extends_documentation_fragment:
+  - uml.mconsole.instance
+  - uml.mconsole.attributes
+  - uml.mconsole.attributes.info
+options:
+  umid:
+    description: Name of the one instance to list.
+    type: str
+  umids:
+    description: Names or globs of the instances to list. By default all are.
+    type: list
+    elements: str
+  uml_dir:
+    description: The only directory to look in. By default all are.
+    type: str
+  gather_subset:
+    description:
+      - Also gather facts of each running instance; see M(uml.mconsole.instance_facts).
+    type: list
+    elements: str
+author:
+  - uml.mconsole contributors (@uml-mconsole)
+seealso:
+  - module: uml.mconsole.instance
+  - module: uml.mconsole.instance_facts
+"""
+
+EXAMPLES = r"""
+- name: See what there is
+  uml.mconsole.instance_info:
+  register: host
+
+- name: Name those that need help
+  ansible.builtin.debug:
+    msg: "{{ item.umid }}: {{ item.state_reason }}"
+  loop: "{{ host.instances | rejectattr('state', 'in', ['running', 'paused']) }}"
+  loop_control:
+    label: "{{ item.umid }}"
+"""
+
+RETURN = r"""
+instances:
+  description: The instances, by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    umid:
+      description: Its name. One that was started without a name, or with one in use, has a random one.
+      type: str
+      sample: web1
+    uml_dir:
+      description: Directory that holds its own directory.
+      type: str
+      sample: /home/uml/.uml
+    console:
+      description: Its console, or null when the path is too long for a socket, so that it has none.
+      type: str
+      sample: /home/uml/.uml/web1/mconsole
+    state:
+      description:
+        - V(running) when it answers.
+        - V(paused) when its console is stopped and answers.
+        - V(booting) when its process runs, and its console is not there yet.
+        - V(hung) when its process is stopped, or it does not answer, or its console's worker waits for something.
+        - V(frozen) when its console is stopped and does not answer; only ending it helps.
+        - V(stale) when its process is gone and its directory is left.
+        - V(orphaned) when its main process is gone, and helpers of it hold its console and its disks.
+        - V(unknown) when its process runs, and no more can be seen, for want of rights or of a console.
+      type: str
+      sample: running
+    state_reason:
+      description: Why it is in that state, where there is more to say.
+      type: str
+    pid:
+      description: Its main process, or null when that is gone.
+      type: int
+      sample: 4711
+    processes:
+      description: How many processes of it run on the VM host.
+      type: int
+      sample: 5
+    owner:
+      description: User that it runs as, or that owns what is left of it.
+      type: str
+      sample: uml
+    kernel:
+      description: Release of its kernel, or null when it does not answer.
+      type: str
+      sample: 6.1.176
+    kernel_path:
+      description: Program of its kernel, with C( (deleted)) when the file was replaced since.
+      type: str
+      sample: /usr/bin/linux.uml
+    arguments:
+      description: Words on its command line.
+      type: list
+      elements: str
+      sample: ["umid=web1", "mem=256M"]
+    console_log:
+      description: File that its standard output goes to, or null when there is none or it cannot be seen.
+      type: str
+      sample: /home/uml/.uml/web1.log
+    started:
+      description: When its main process started, in seconds since 1970. A reboot of the guest keeps the process.
+      type: int
+      sample: 1767225600
+    memory:
+      description: Memory of the VM host that it holds, in kB.
+      type: int
+      sample: 44292
+    world_writable:
+      description:
+        - Whether every user of the VM host may send commands to it, which a warning says too; null when there is no
+          console to look at.
+      type: bool
+      sample: false
+    facts:
+      description: Facts of the guest, without the prefix C(ansible_); null when it is not running.
+      returned: when O(gather_subset) is given
+      type: dict
+    facts_error:
+      description: Why it has no facts.
+      returned: when gathering them failed
+      type: str
+commands:
+  description: Queries that were answered.
+  returned: success
+  type: list
+  elements: str
+  sample: ["version"]
+"""
+
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import instance_info
+from ansible_collections.uml.mconsole.plugins.module_utils._run import run_module
+
+
+def main() -> None:
+    """Run the operation as a module."""
+    run_module(instance_info)
+
+
+if __name__ == "__main__":
+    main()
