@@ -31,7 +31,7 @@ _QUIET = 0.5  # seconds without a packet after which the end of a reply that ove
 _READ_SIZE = MAX_DATAGRAM + 1  # so that an over-long one is seen as such
 _PACKET_COST = 1536  # bytes at most that the host counts for one datagram of a reply (1280 on x86)
 _SEND_ROOM = 212992  # net.core.wmem_default of Linux
-_RELEASE = re.compile(r" ([0-9]+\.[0-9]\S*) #")  # in the answer to version, after a node name that may hold anything
+_RELEASE = re.compile(r".* ([0-9]+\.[0-9]\S*) #", re.DOTALL)  # after a node name that may hold anything
 
 
 class Console(dangers.Situation):
@@ -188,7 +188,7 @@ class Console(dangers.Situation):
 
     def release(self) -> str:
         """Return the kernel's release, such as ``6.1.176``, or nothing when it does not tell."""
-        found = _RELEASE.search(self.ask("version") or "")
+        found = _RELEASE.match(self.ask("version") or "")
         return found.group(1) if found is not None else ""
 
     def pid(self) -> Optional[int]:
