@@ -10,7 +10,6 @@ It has its own idea of the datagrams, so that it shares no mistake with the coll
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import shutil
@@ -27,7 +26,7 @@ HEADER = struct.Struct("=III")
 MAGIC = 0xCAFEBABE
 BUFFER = 524  # what a kernel reads of a request
 ROOM = 511
-PATIENCE = 5.0  # seconds that a bad manner waits for room in the client's queue
+PATIENCE = 30.0  # seconds that a bad manner goes on
 Manner = Callable[[list[bytes]], Iterable[bytes]]
 
 
@@ -58,7 +57,7 @@ class FakeConsole:
         (self.directory / "pid").write_text(f"{os.getpid()}\n")
         self._socket = self._listen()
         self._wake, self._waker = socket.socketpair()
-        self._thread = threading.Thread(target=self._serve, name=f"fake {umid}")
+        self._thread = threading.Thread(target=self._serve, name=f"fake {umid}", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> FakeConsole:
@@ -72,7 +71,7 @@ class FakeConsole:
         self._closing.set()
         with contextlib.suppress(OSError):
             self._waker.send(b"!")
-        self._thread.join(PATIENCE * 2)
+        self._thread.join(PATIENCE)
         for sock in (self._socket, self._wake, self._waker):
             sock.close()
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -106,7 +105,6 @@ class FakeConsole:
             poll.poll()
             with contextlib.suppress(BlockingIOError):
                 self._take(*self._socket.recvfrom(BUFFER, socket.MSG_DONTWAIT))
-            self._socket.setblocking(self.kernel.paused)
             if self.kernel.end == "reboot":
                 poll.unregister(self._socket)
                 self._reboot()
@@ -152,6 +150,7 @@ class FakeConsole:
 
     def _answer(self, command: str, address: str | None) -> None:
         parts = self.kernel.answer(command)
+        self._socket.setblocking(self.kernel.paused)  # a kernel does so before it answers `stop` and `go`
         if parts is None:
             return
         if self.manner is not None:
@@ -170,18 +169,21 @@ class FakeConsole:
         """Send what a bad manner makes of a reply, waiting for room: it is the content that is bad."""
         deadline = time.monotonic() + PATIENCE
         for packet in manner(packets):
-            while not self._sent(packet, address):
-                if self._closing.is_set() or time.monotonic() > deadline:
-                    return
-                self._closing.wait(0.001)
+            if not self._delivered(packet, address, deadline):
+                break
 
-    def _sent(self, packet: bytes, address: str | None) -> bool:
-        """Tell whether the matter is settled: a client that has gone needs nothing more."""
-        try:
-            self._socket.sendto(packet, socket.MSG_DONTWAIT, address or "")
-        except OSError as err:
-            return err.errno != errno.EAGAIN
-        return True
+    def _delivered(self, packet: bytes, address: str | None, deadline: float) -> bool:
+        """Send when there is room; a client that has gone gets nothing more."""
+        while time.monotonic() < deadline and not self._closing.is_set():
+            try:
+                self._socket.sendto(packet, socket.MSG_DONTWAIT, address or "")
+            except BlockingIOError:
+                self._closing.wait(0.001)
+            except OSError:
+                return False
+            else:
+                return True
+        return False
 
 
 # Bad manners: what becomes of the packets of a reply.
