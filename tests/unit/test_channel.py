@@ -74,7 +74,7 @@ def said(answer: dict[str, Any]) -> str:
 def test_the_client_is_started_once_and_serves_many(channel: Any, tmp_path: pathlib.Path) -> None:
     transport = Transport(tmp_path)
     way = channel(transport)
-    assert [said(way.call(ORDER))[-10:] for _ in range(5)] == ["'nonsense'"] * 5
+    assert [said(way.call(ORDER))[-10:] for _each in range(5)] == ["'nonsense'"] * 5
     assert [order["mode"] for order in transport.executed] == ["start"]
 
 
@@ -100,7 +100,7 @@ def greeting(way: _channel.Channel) -> dict[str, Any]:
 def test_a_host_that_refuses_to_forward_gets_one_exec_a_task(channel: Any, tmp_path: pathlib.Path) -> None:
     transport = Transport(tmp_path, leads=False)
     way = channel(transport)
-    for _ in range(2):
+    for _each in range(2):
         assert "no operation" in said(way.call(ORDER))
     assert [order["mode"] for order in transport.executed] == ["start", "once", "once"]
 
