@@ -8,51 +8,35 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, disks, lines
+from support import devices, kernels, uml
 from support import guest as guests
-from support import kernels, uml
+from support.devices import SIZE, Device, image, step, story
 from support.operate import operate
 from support.wait import wait_until
-
-SIZE = 1 << 20
-Device = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module", params=kernels.wanted())
 def machine(request) -> Iterator[uml.Instance]:
-    """Lend one instance of each kernel to all tests of this file, with a folder of the host that both sides see."""
-    folder = Path(tempfile.mkdtemp(prefix="uml.dev."))
-    folder.chmod(0o755)
-    instance = uml.launch("guest", folder, kernel=kernels.path(request.param))
-    yield instance
-    instance.close()
-    shutil.rmtree(folder)
+    """Lend one instance of each kernel to all tests of this file."""
+    with devices.machine(request.param) as instance:
+        yield instance
 
 
 @pytest.fixture
 def clean(machine) -> Iterator[uml.Instance]:
-    """Take away what a test leaves, and see that the instance outlived it."""
+    """Take away what a test leaves."""
     yield machine
-    assert machine.alive(), machine.console_log()[-2000:]
-    machine.guest("umount /mnt; swapoff -a; true 2>/dev/null")
-    for unit in range(1, 16):
-        if machine.request(f"config ubd{unit}")[1]:
-            wait_until(lambda unit=unit: machine.request(f"remove ubd{unit}")[0] == 0, 5, f"ubd{unit} removed")
-    for interface in ("vec1", "vec2", "vec3", "eth3", "eth4"):
-        down(machine, interface)
-    for line in ("con5", "ssl5"):
-        machine.request(f"config {line}=null")
+    devices.clean(machine)
 
 
 @pytest.fixture
@@ -66,32 +50,6 @@ def folder() -> Iterator[Path]:
     """Lend a folder for disk files."""
     with tempfile.TemporaryDirectory(prefix="uml.disk.") as path:
         yield Path(path)
-
-
-def image(path: Path, size: int = SIZE) -> str:
-    """Make an empty disk."""
-    with path.open("wb") as stream:
-        stream.truncate(size)
-    return str(path)
-
-
-def step(device: Device, expected_change: bool, **params: Any) -> dict[str, Any]:
-    """Check first, then do: check mode changes nothing and says the very commands that the real run sends."""
-    foretold = device(check=True, **params)
-    done = device(**params)
-    assert not done.get("failed"), done
-    assert foretold["commands"] == done["commands"]
-    assert foretold["changed"] == done["changed"] == expected_change, done
-    return done
-
-
-def story(device: Device, **params: Any) -> dict[str, Any]:
-    """Set a device and find that a second run has nothing to do."""
-    first = step(device, True, **params)
-    second = step(device, False, **params)
-    assert second["device"] == first["device"]
-    assert second["diff"]["before"] == second["diff"]["after"]
-    return first
 
 
 # Disks.
@@ -303,12 +261,6 @@ def tap() -> Iterator[str]:
     subprocess.run(["ip", "tuntap", "add", name, "mode", "tap"], check=True)
     yield name
     subprocess.run(["ip", "link", "del", name], check=True)
-
-
-def down(machine: uml.Instance, interface: str) -> None:
-    """Take an interface down and remove it by the rig's own client."""
-    machine.guest_status(f"ip link set {interface} down")
-    machine.request(f"remove {interface}")
 
 
 def test_an_interface_is_verified_when_the_guest_has_it_up(device, clean, tap):

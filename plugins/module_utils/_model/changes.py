@@ -10,56 +10,78 @@ import time
 from typing import Callable, List, Optional, Sequence
 
 from .._mconsole.console import Console
-from .._mconsole.errors import Error, RefusedError
+from .._mconsole.errors import DangerError, Error, RefusedError
 from . import disks
 from .plan import Step
 from .row import Name
 
+_NO_DEVICE = -19  # "Device doesn't exist"
 _POLL = 0.01
 _CLOSING = 1.5  # seconds; 6.12 and later keep a disk open for 2-40 ms after it was set, longer under load
 
 
 class Changes:
-    """Steps on one instance: ``done`` and ``undone`` are the commands that were sent, in their order."""
+    """Steps on one instance: ``done`` and ``undone`` are the commands that were sent, in their order.
+
+    ``lost`` names what could not be taken back.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self.done: List[str] = []
+        self._finished: List[Step] = []
         self.undone: List[str] = []
         self.lost: List[str] = []
+
+    @property
+    def done(self) -> List[str]:
+        """Return the commands of the plan that were carried out."""
+        return [step.command for step in self._finished]
 
     def carry_out(self, steps: Sequence[Step]) -> None:
         """Send every step; when one is refused, take back those before it.
 
-        :raises Error: what ended it; ``done``, ``undone`` and ``lost`` (what could not be taken back) say the rest
+        One that is not answered ends it there: it may have happened, and so may whatever is sent after it.
+
+        :raises Error: what ended it
         """
-        finished: List[Step] = []
         for step in steps:
             try:
                 self._send(step.name, step.command)
-            except RefusedError as err:
-                self._take_back(finished, step, err)
+            except (RefusedError, DangerError) as err:
+                for command in step.after_refusal if _left_traces(err) else ():
+                    self._try(step.name, command)
+                self.take_back()
                 raise self._explained(err, step.name) from err
-            finished.append(step)
-            self.done.append(step.command)
+            self._finished.append(step)
 
     def repeat(self, step: Step) -> None:
         """Remove a device just set and set it once more; only removing it resets what a refused setting left behind."""
         for command in (step.name.remove(), step.command):
             self._send(step.name, command)
 
-    def _take_back(self, finished: Sequence[Step], refused: Step, err: RefusedError) -> None:
-        for command in refused.after_refusal if _left_traces(err) else ():
-            self._try(refused.name, command)
-        for step in reversed(finished):
+    def take_back(self) -> None:
+        """Take back every step that was carried out, the last one first."""
+        for step in reversed(self._finished):
+            if not step.undo:
+                self.lost.append(step.command)
             for command in step.undo:
                 self._try(step.name, command)
+
+    def failed(self, err: Error) -> Error:
+        """Return an error with what became of the steps."""
+        text = str(err)
+        if self.undone:
+            text += "; what was there before is restored"
+        if self.lost:
+            text += f"; NOT taken back: {', '.join(self.lost)}"
+        return type(err)(text, **err.facts)
 
     def _try(self, name: Name, command: str) -> None:
         try:
             self._send(name, command)
-        except Error:
-            self.lost.append(command)
+        except Error as err:
+            if err.facts.get("err") != _NO_DEVICE:  # what the kernel only said it had made needs no removal
+                self.lost.append(command)
         else:
             self.undone.append(command)
 
@@ -76,18 +98,13 @@ class Changes:
                     raise
                 remedy(self._console)
 
-    def _explained(self, err: RefusedError, name: Name) -> RefusedError:
+    def _explained(self, err: Error, name: Name) -> Error:
         """Return a refusal with what it means and what was put back."""
         meaning = explain(err, name)
-        text = f"{err}: {meaning}" if meaning else str(err)
-        if self.undone:
-            text += "; what was there before is restored"
-        if self.lost:
-            text += f"; NOT restored, since the kernel refused: {', '.join(self.lost)}"
-        return RefusedError(text, **err.facts)
+        return self.failed(type(err)(f"{err}: {meaning}" if meaning else str(err), **err.facts))
 
 
-def explain(err: RefusedError, name: Name) -> Optional[str]:
+def explain(err: Error, name: Name) -> Optional[str]:
     """Return what a refusal means, by the table of the device's class."""
     code, said = err.facts.get("err"), str(err.facts.get("said", ""))
     for row in name.kind.meanings:
@@ -96,7 +113,7 @@ def explain(err: RefusedError, name: Name) -> Optional[str]:
     return None
 
 
-def _left_traces(err: RefusedError) -> bool:
+def _left_traces(err: Error) -> bool:
     """Tell whether a refusal changed something: one that only says that the device is busy did not."""
     return not str(err.facts.get("said", "")).endswith(("already open", "already configured", "currently open"))
 

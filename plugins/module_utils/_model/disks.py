@@ -169,7 +169,7 @@ def complete(sight: Sight, want: Flat) -> Flat:
     A refused setting leaves its ``d`` behind in the slot; a COW file named alone would then be opened as raw data,
     while one named with its backing file is refused.
     """
-    full = dict(want)
+    full = {**want, "ghost": False}
     header = _header(sight, want["file"])
     if want.get("raw"):
         full["backing_file"] = ""
@@ -196,7 +196,7 @@ def _header(sight: Sight, path: str) -> Optional[CowHeader]:
 
 def canonical(sight: Sight, flat: Flat) -> Flat:
     """Return a disk's options with each path as the file's one name; ``raw`` shows in the backing file."""
-    keys = ("file", "backing_file", "read_only", "synchronous", "shared", "discard", "serial")
+    keys = ("file", "backing_file", "read_only", "synchronous", "shared", "discard", "serial", "ghost")
     found = {key: flat.get(key) for key in keys}
     for key in ("file", "backing_file"):
         if found[key]:
@@ -369,6 +369,11 @@ MEANINGS = (
 )
 
 
+def claim(sight: Sight, want: Flat) -> Optional[str]:
+    """Return the file that no other disk may have at the same time."""
+    return None if want.get("shared") else f"the file {sight.real_path(want['file'])}"
+
+
 def traces(name: Name, sent: Flat) -> List[str]:
     """Return the commands that clear what a refused setting leaves in its slot: ``d``, ``c`` and ``t`` outlive it."""
     left = sent.get("raw") or sent.get("shared") or sent.get("discard") is False
@@ -407,6 +412,7 @@ DISK = DeviceClass(
     doubts=doubts,
     number=number,
     kept=("read_only", "synchronous", "shared", "discard", "serial"),
+    claim=claim,
     traces=traces,
     is_stuck=is_stuck,
     meanings=MEANINGS,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple, Tuple
+from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
 from .._mconsole import hostproc
 from .._mconsole.errors import InputError
@@ -234,7 +234,13 @@ def _check_socket(sight: Sight, path: str) -> None:
         ) from None
 
 
-def in_use(sight: Sight, unit: int, have: Flat) -> str | None:
+def claim(sight: Sight, want: Flat) -> Optional[str]:
+    """Return the tap that no other interface can have at the same time."""
+    tap = want.get("transport") in ("tap", "hybrid", "tuntap", "ethertap") and want.get("ifname")
+    return f"the tap {tap}" if tap else None
+
+
+def in_use(sight: Sight, unit: int, have: Flat) -> Optional[str]:
     """Return why an interface must not be removed now, or None."""
     return "the guest has the interface up; take it down there first" if have.get("up") else None
 
@@ -277,6 +283,7 @@ def _row(kind: str, table: Dict[str, Transport], common: Tuple[str, ...], platfo
         canonical=canonical,
         check=_checker(kind, table),
         in_use=in_use,
+        claim=claim,
         doubts=doubts,
         queried=False,
         meanings=MEANINGS,

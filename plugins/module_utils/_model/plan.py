@@ -40,28 +40,45 @@ class Outline(NamedTuple):
         return [step.command for step in self.steps]
 
 
-def read(sight: Sight, names: Sequence[Name]) -> State:
+def read(sight: Sight, wishes: Sequence[Wish]) -> State:
     """Return each device as it is.
 
-    :raises RefusedError: when the instance's kernel has no such class
+    :raises RefusedError: when the instance's kernel has no such class, and a device of it shall be there
+    :raises DangerError: when only a running guest shows it, and the instance is paused
     """
-    for kind in {name.kind.name: name.kind for name in names}.values():
-        require(sight, kind)
-    if sight.blind and any(not name.kind.queried for name in names):
+    for each in wishes:
+        if each.present:
+            require(sight, each.name.kind)
+    return {each.name.text: look(sight, each.name) for each in wishes}
+
+
+def look(sight: Sight, name: Name) -> Flat:
+    """Return one device as it is.
+
+    :raises DangerError: when only a running guest shows it, and the instance is paused
+    """
+    if lacks(sight, name.kind):
+        return {"state": "absent"}
+    if sight.blind and not name.kind.queried:
         raise DangerError(
-            f"{sight.umid} is paused, and what network interfaces it has shows only while it runs",
+            f"{sight.umid} is paused, and whether it has {name.text} shows only while it runs",
             umid=sight.umid,
             danger="guest-while-paused",
         )
-    return {name.text: name.kind.read(sight, name.unit) for name in names}
+    return name.kind.read(sight, name.unit)
+
+
+def lacks(sight: Sight, kind: DeviceClass) -> bool:
+    """Tell whether the instance's kernel lacks a class of devices, by a query that changes nothing."""
+    return sight.reply(kind.probe).text == UNKNOWN_CLASS
 
 
 def require(sight: Sight, kind: DeviceClass) -> None:
-    """Refuse a class of devices that this kernel lacks, found out by a query that changes nothing.
+    """Refuse a class of devices that this kernel lacks.
 
-    :raises RefusedError: when it lacks it
+    :raises RefusedError: when it does
     """
-    if sight.reply(kind.probe).text == UNKNOWN_CLASS:
+    if lacks(sight, kind):
         raise RefusedError(
             f"the kernel of {sight.umid} ({sight.release()}) has no {kind.name} devices ({kind.title}):"
             f" they are there on {kind.kernels}",
@@ -78,6 +95,7 @@ def outline(sight: Sight, wishes: Sequence[Wish], have: State, force: bool = Fal
     """
     planned = [_Planned(sight, each, have[each.name.text]) for each in wishes]
     leaving = {each.wish.name.text for each in planned if each.removes}
+    _check_claims(sight, planned)
     for each in planned:
         each.check(leaving, force)
     steps = [step for each in _restorable_first(planned) for step in each.removal()]
@@ -86,6 +104,19 @@ def outline(sight: Sight, wishes: Sequence[Wish], have: State, force: bool = Fal
         commands.parse(step.command)
     predicted = {each.wish.name.text: each.predicted() for each in planned}
     return Outline(steps, predicted, {each.wish.name.text: each.reason() for each in planned})
+
+
+def _check_claims(sight: Sight, planned: Sequence[_Planned]) -> None:
+    """Refuse two devices that would share what only one can have, such as a file.
+
+    :raises InputError: when there are two
+    """
+    holders: Dict[str, str] = {}
+    for each in planned:
+        claim = each.wish.name.kind.claim(sight, each.want) if each.want else None
+        name = each.wish.name.text
+        if claim is not None and holders.setdefault(claim, name) != name:
+            raise InputError(f"{holders[claim]} and {name} of {sight.umid} cannot both have {claim}")
 
 
 def _restorable_first(planned: Sequence[_Planned]) -> List[_Planned]:

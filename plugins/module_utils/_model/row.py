@@ -38,7 +38,8 @@ class DeviceClass:
     ``complete`` what a wish implies, ``canonical`` values that are equal when they mean the same, ``check`` what the
     VM host must have, ``in_use`` why it must not be removed, ``doubts`` what could not be verified. ``label`` and
     ``text`` are for classes whose name or command is not just the class with a number; ``queried`` tells whether the
-    console says what a device is set to, and ``kept`` which options outlive a change of others. ``traces`` are the
+    console says what a device is set to, and ``kept`` which options outlive a change of others. ``claim`` names
+    what only one device can have; ``traces`` are the
     commands that clear up after a refused setting, ``is_stuck`` tells that an earlier one spoilt a device just set.
     """
 
@@ -67,6 +68,7 @@ class DeviceClass:
     queried: bool = True
     needs_options: bool = True
     kept: Tuple[str, ...] = ()
+    claim: Callable[[Sight, Flat], Optional[str]] = lambda sight, want: None
     traces: Callable[[Name, Flat], List[str]] = lambda name, sent: []
     is_stuck: Callable[[Flat, Flat], bool] = lambda sent, have: False
     meanings: Tuple[Meaning, ...] = ()

@@ -23,6 +23,7 @@ Identity = Tuple[int, int]  # st_dev, st_ino
 UNKNOWN_CLASS = "Bad configuration option"
 _YOUNG = 30.0  # seconds of uptime below which a class that is not known may still be initialising
 _PATIENCE = 3.0  # seconds to wait for it; con and ssl come 30-550 ms after the console
+_LATE = ("config con", "config ssl")
 _POLL = 0.02
 
 
@@ -75,7 +76,8 @@ class Sight(Situation):
         if text not in self._replies:
             deadline = time.monotonic() + _PATIENCE
             reply = self._console.request(text)
-            while reply.text == UNKNOWN_CLASS and self._boots() and time.monotonic() < deadline:
+            late = text.startswith(_LATE)
+            while late and reply.text == UNKNOWN_CLASS and self._boots() and time.monotonic() < deadline:
                 time.sleep(_POLL)
                 reply = self._console.request(text)
             self._replies[text] = reply

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
-from .._mconsole.errors import DangerError, RefusedError, UnverifiedError
+from .._mconsole.errors import DangerError, Error, RefusedError, UnverifiedError
 from .changes import Changes
 from .device import Wish
 from .plan import Outline, State, outline, read, verdict
@@ -21,6 +21,7 @@ from .task import Task
 _SETTLING = 1.0  # seconds in which a device just set may become visible in the guest
 _POLL = 0.02
 Result = Dict[str, Any]
+More = Callable[[Sight], List[Wish]]
 
 
 class Transaction:
@@ -35,7 +36,7 @@ class Transaction:
     def read(self, task: Task) -> State:
         """Look at the devices anew."""
         self.sight = Sight(task.console)
-        return read(self.sight, [each.name for each in self._wishes])
+        return read(self.sight, self._wishes)
 
     def plan(self, before: State) -> Plan:
         """Return the commands, and keep the steps."""
@@ -43,15 +44,30 @@ class Transaction:
         return Plan(self.outline.commands, {**before, **self.outline.predicted})
 
     def apply(self, task: Task, plan: Plan) -> None:
-        """Send the steps, see to disks that a stale slot spoilt, and look until the guest shows what came of them."""
+        """Send the steps, see to disks that a stale slot spoilt, and look until the guest shows what came of them.
+
+        :raises Error: when a step was refused, or did not do what the kernel said; then all are taken back
+        """
         self.changes.carry_out(self.outline.steps)
         state = self.read(task)
         for step in self.outline.steps:
             have = state[step.name.text]
             if step.full and have["state"] == "present" and step.name.kind.is_stuck(step.full, have):
                 self.changes.repeat(step)
+        wrong = self._settled(task)
+        if wrong:
+            self.changes.take_back()
+            raise self.changes.failed(
+                UnverifiedError(f"the kernel said OK, and yet {'; '.join(wrong)}", umid=task.umid)
+            )
+
+    def _settled(self, task: Task) -> List[str]:
+        """Return what is still not as wished when the guest has had the time to show it."""
         deadline = time.monotonic() + _SETTLING
-        while self.wrong(self.read(task)) and time.monotonic() < deadline:
+        while True:
+            wrong = self.wrong(self.read(task))
+            if not wrong or time.monotonic() > deadline:
+                return wrong
             time.sleep(_POLL)
 
     def wrong(self, state: State) -> List[str]:
@@ -73,8 +89,12 @@ class Transaction:
         return {"verified": not told, "reason": "; ".join(told) or reason}
 
 
-def run(task: Task, wishes: Sequence[Wish], force: bool = False, resume: bool = False) -> Result:
+def run(
+    task: Task, wishes: Sequence[Wish], force: bool = False, resume: bool = False, more: Optional[More] = None
+) -> Result:
     """Return the result of a transaction: that of ``sync``, with ``done``, ``undone``, ``devices: {name: outcome}``.
+
+    ``more`` finds further wishes by looking at the instance.
 
     :raises Error: when nothing could be planned; then nothing was sent
     """
@@ -83,61 +103,59 @@ def run(task: Task, wishes: Sequence[Wish], force: bool = False, resume: bool = 
         for text in each.name.kind.warnings(each.flat) if each.present else ():
             task.warn(f"{each.name.text}: {text}")
     with task.exclusive() if not task.check else contextlib.nullcontext():
-        if task.console.paused():
-            return _run_paused(task, wishes, force, resume)
-        return _run(task, wishes, force)
+        this = _Run(task, wishes, force, more)
+        return this.around_the_pause(resume) if task.console.paused() else this.whole()
 
 
-def _run(task: Task, wishes: Sequence[Wish], force: bool) -> Result:
-    this = Transaction(task, wishes, force)
-    result = sync(task, this.read, this.plan, this.apply)
-    after: State = result["diff"]["after"]
-    predicted = task.check and result["changed"]
-    if not predicted and not result.get("failed"):
-        result.update(_failure(task, this.wrong(after), result["diff"]))
-    changes = this.changes
-    return {
-        **result,
-        "devices": this.outcomes(after, predicted),
-        "done": changes.done,
-        "undone": changes.undone,
-        "restored": bool(changes.undone) and not changes.lost,
-    }
+class _Run:
+    """What a run is about."""
 
+    def __init__(self, task: Task, wishes: Sequence[Wish], force: bool, more: Optional[More]) -> None:
+        self._task, self._wishes, self._force, self._more = task, wishes, force, more
 
-def _failure(task: Task, wrong: List[str], diff: Result) -> Result:
-    """Return what makes a result a failed one when the kernel said OK to what did not happen."""
-    if not wrong:
-        return {}
-    err = UnverifiedError(f"the kernel said OK, and yet {'; '.join(wrong)}", umid=task.umid)
-    changed = diff["before"] != diff["after"]
-    return {"failed": True, "changed": changed, "msg": str(err), "error": err.describe()}
+    def whole(self) -> Result:
+        """Return the result of one transaction."""
+        this = self._transaction()
+        result = sync(self._task, this.read, this.plan, this.apply)
+        predicted = self._task.check and result["changed"]
+        return {
+            **result,
+            "devices": this.outcomes(result["diff"]["after"], predicted),
+            "done": this.changes.done,
+            "undone": this.changes.undone,
+            "restored": bool(this.changes.undone) and not this.changes.lost,
+        }
 
+    def _transaction(self) -> Transaction:
+        more = self._more(Sight(self._task.console)) if self._more else []
+        return Transaction(self._task, [*self._wishes, *more], self._force)
 
-def _run_paused(task: Task, wishes: Sequence[Wish], force: bool, resume: bool) -> Result:
-    """Do it around a pause, if that is wished: changing devices of a paused instance can freeze it for good.
+    def around_the_pause(self, resume: bool) -> Result:
+        """Do it around a pause, if that is wished: changing devices of a paused instance can freeze it for good.
 
-    What the console tells of a paused instance is enough to see that nothing needs to be done.
+        :raises DangerError: when something needs to be done and ``resume`` is not given
+        """
+        if self._nothing_to_do():
+            return self.whole()
+        if not resume or (self._task.check and not self._seen()):
+            raise DangerError(
+                f"{self._task.umid} is paused, and changing its devices now can freeze it for good; say resume: true"
+                " to resume it for the moment, or resume it first",
+                umid=self._task.umid,
+                danger="guest-while-paused",
+            )
+        with _resumed(self._task) if not self._task.check else contextlib.nullcontext():
+            result = self.whole()
+        return {**result, "commands": ["go", *result["commands"], "stop"]}
 
-    :raises DangerError: when something needs to be done and ``resume`` is not given
-    """
-    seen = all(each.name.kind.queried for each in wishes)
-    blind = Transaction(task, wishes, force)
-    if seen and not blind.plan(blind.read(task)).commands:
-        return _run(task, wishes, force)
-    if not resume or (task.check and not seen):
-        raise DangerError(
-            f"{task.umid} is paused, and changing its devices now can freeze it for good; say resume: true"
-            " to resume it for the moment, or resume it first",
-            umid=task.umid,
-            danger="guest-while-paused",
-        )
-    if task.check:
-        result = _run(task, wishes, force)
-    else:
-        with _resumed(task):
-            result = _run(task, wishes, force)
-    return {**result, "commands": ["go", *result["commands"], "stop"]}
+    def _seen(self) -> bool:
+        """Tell whether the console alone shows all that is asked for."""
+        return self._more is None and all(each.name.kind.queried for each in self._wishes)
+
+    def _nothing_to_do(self) -> bool:
+        """Tell whether what the console tells of a paused instance is already as wished."""
+        blind = Transaction(self._task, self._wishes, self._force)
+        return self._seen() and not blind.plan(blind.read(self._task)).commands
 
 
 @contextlib.contextmanager
@@ -146,6 +164,9 @@ def _resumed(task: Task) -> Iterator[None]:
     task.console.command("go")
     try:
         yield
+    except Error as err:
+        err.facts.setdefault("commands", ["go", "stop"])
+        raise
     finally:
         with contextlib.suppress(RefusedError):  # "Already stopped": somebody else was faster
             task.console.command("stop")

@@ -15,6 +15,7 @@ from types import ModuleType
 
 NAMES = (
     "device",
+    "devices",
     "instance",
     "instance_facts",
     "instance_info",
