@@ -43,6 +43,8 @@ options:
         which classes of devices the kernel knows.
       - V(distribution), V(dns), V(machine_id) and V(ssh_pub_keys) are read from C(/etc) of the guest, and cost a line
         in its kernel log for each file that is not there.
+      - They are the only files of the guest's own that are read. A guest that puts a named pipe in the place of one
+        wedges its console with that; V(!distribution) leaves them alone.
       - V(all) is everything.
       - C(gather_facts) of a play does not hand its C(gather_subset) to this module; set it by C(module_defaults).
     type: list
@@ -161,7 +163,7 @@ ansible_facts:
         capabilities:
           description: Whether the kernel knows a class of devices.
           type: dict
-          sample: {ubd: true, con: true, ssl: true}
+          sample: {ubd: true, con: true, ssl: true, vec: true, eth: false}
         gather_subset:
           description: Subsets that were gathered.
           type: list

@@ -141,3 +141,37 @@ def test_facts_come_from_whatever_is_there(uml_dir):
     assert facts["ansible_interfaces"] == ["lo"]
     assert "ansible_processor" not in facts
     assert {"query": "proc cpuinfo", "reason": "Failed to open file"} in facts["uml"]["unavailable"]
+
+
+def test_an_answer_that_came_cut_is_said_to_be(fake, run):
+    fake.kernel.files["meminfo"] = b"MemTotal: 2048 kB\n" + b"x" * 600
+
+    def cut(packets: list[bytes]) -> list[bytes]:
+        return packets[:-1] if fake.received[-1] == "proc meminfo" else packets
+
+    fake.manner = cut
+    facts = run("instance_facts", gather_subset=["memory"], timeout=0.3)["ansible_facts"]
+    assert facts["uml"]["truncated"] == ["proc meminfo"]
+    assert facts["ansible_memtotal_mb"] == 2
+
+
+def test_an_instance_paused_in_the_middle_is_read_no_further(fake, run):
+    def pause(packets: list[bytes]) -> list[bytes]:
+        if fake.received[-1] == "proc cmdline":
+            fake.kernel.paused = True
+            fake._socket.setblocking(True)  # seen by the host before the answer is sent
+        return packets
+
+    fake.manner = pause
+    facts = run("instance_facts", gather_subset=["default"])["ansible_facts"]
+    assert fake.received[-1] == "proc cmdline"
+    assert not fake.kernel.frozen
+    assert facts["ansible_cmdline"] == {"con": "null"}
+    assert "paused" in facts["uml"]["unavailable"][-1]["reason"]
+
+
+def test_no_more_than_the_start_of_an_endless_file_is_looked_at(fake, run):
+    fake.kernel.files["1/root/etc/os-release"] = b"ID=debian\n" + b"A='\n" * 100_000
+    facts = run("instance_facts", gather_subset=["distribution"])["ansible_facts"]
+    assert facts["uml"]["truncated"] == ["proc 1/root/etc/os-release"]
+    assert facts["ansible_distribution"] == "Debian"

@@ -27,6 +27,7 @@ Found = Tuple[Facts, Facts]  # under setup's names, and under ansible_facts.uml
 _PAUSED = "the instance is paused, and reading its files then can freeze it"
 _NO_SYSFS = "the guest has no sysfs at /sys"
 _INTERFACE_NAME = re.compile(r"(?=.{1,15}\Z)[^\s/*]+\*?")  # IFNAMSIZ - 1 characters, a star at the end only
+_LONGEST = 1 << 18  # characters of a file that are looked at: a guest may put anything into its own
 _MANY = 64  # interfaces of one series that are looked for at most
 _COUNTERS = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
 LINES = ("con", "ssl")
@@ -54,6 +55,9 @@ class Guest(Sight):
             self.unavailable[f"proc {path}"] = _PAUSED
             return None
         text = self._answer(f"proc {path}")
+        if text is not None and len(text) > _LONGEST:
+            self.truncated.append(f"proc {path}")
+            text = text[:_LONGEST]
         return text[1:] if text and text.startswith("\n") else text
 
     def text(self, path: str) -> str:
