@@ -311,7 +311,9 @@ def _record(where: Place, uid: int) -> Optional[_Record]:
     pid = hostproc.read_pid(where.pid_file)
     path = os.path.join(where.directory, "mconsole")
     with contextlib.suppress(OSError):
-        if stat.S_ISSOCK(os.lstat(path).st_mode) or (pid is not None and os.listdir(where.directory) == ["pid"]):
+        if os.path.lexists(path):
+            return _Record(where, pid, uid) if stat.S_ISSOCK(os.lstat(path).st_mode) else None
+        if pid is not None and os.listdir(where.directory) == ["pid"]:
             return _Record(where, pid, uid)
     return None
 

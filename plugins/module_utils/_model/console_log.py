@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from .._mconsole.errors import InputError
 
@@ -21,8 +21,10 @@ _PANIC = "Kernel panic"
 _FATAL = re.compile(rf"({_PANIC}|Too few physical memory|Failed to |Couldn't |Fatal|Error|ERROR|cannot|not found).*")
 
 
-def open_log(path: str, owner: Optional[int] = None) -> int:
+def open_log(path: str, owner: Optional[int] = None, known: Optional[Tuple[int, int]] = None) -> int:
     """Return a descriptor that appends to the log; it is made for its owner alone, for a console may show secrets.
+
+    ``known`` is (st_dev, st_ino) of a log that may be written to whoever owns it.
 
     :raises InputError: when it is no regular file of its own: in the directory of another user a link may lead anywhere
     """
@@ -30,13 +32,12 @@ def open_log(path: str, owner: Optional[int] = None) -> int:
         descriptor = _make(path, owner)
     except FileExistsError:
         descriptor = _open(path, os.O_NONBLOCK | os.O_NOCTTY)
-    status = os.fstat(descriptor)
-    if path == os.devnull or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and owner in (None, status.st_uid)):
+    found = os.fstat(descriptor)
+    own = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and owner in (None, found.st_uid)
+    if own or path == os.devnull or known == (found.st_dev, found.st_ino):
         return descriptor
     os.close(descriptor)
-    raise InputError(
-        f"the console log {path} is no regular file of the instance's user, or has a second name", path=path
-    )
+    raise InputError(f"the console log {path} is no regular file of its user, or has a second name", path=path)
 
 
 def _make(path: str, owner: Optional[int]) -> int:

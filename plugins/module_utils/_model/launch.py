@@ -50,7 +50,10 @@ class Identity(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """All that starts one kernel: ``argv`` with the program's absolute path first, and what it finds around it."""
+    """All that starts one kernel: ``argv`` with the program's absolute path first, and what it finds around it.
+
+    ``log_file`` is (st_dev, st_ino) of a log that the instance has written to before, whoever owns that.
+    """
 
     place: Place
     argv: List[str]
@@ -58,6 +61,7 @@ class Launch(NamedTuple):
     cwd: str
     log: str
     identity: Optional[Identity] = None
+    log_file: Optional[Tuple[int, int]] = None
 
 
 class Started(NamedTuple):
@@ -83,7 +87,8 @@ def start(launch: Launch) -> Started:
     with contextlib.suppress(FileExistsError):
         os.mkdir(launch.place.uml_dir, 0o755)
     offset = console_log.length(launch.log)
-    descriptor = console_log.open_log(launch.log, launch.identity.uid if launch.identity else None)
+    owner = launch.identity.uid if launch.identity else None
+    descriptor = console_log.open_log(launch.log, owner, launch.log_file)
     try:
         process = subprocess.Popen(
             _command(launch),

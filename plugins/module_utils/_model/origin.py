@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Tuple
 
 from .._mconsole import hostproc
 from .._mconsole.errors import InputError, NotAllowedError
@@ -32,9 +33,10 @@ def compose(params: Mapping[str, Any], where: Place, wanted: bootline.Words, old
     program = wanted["kernel"][0] if "kernel" in wanted else old.argv[0] if old else bootline.program(bootline.KERNEL)
     words = bootline.compose(where, wanted, old.argv if old else None)
     log = _path(params, "console_log", where) or base.log or f"{where.directory}.log"
+    known = base.log_file if log == base.log else None
     memory = _path(params, "memory_dir", where)
     environment = {**base.environment, "TMPDIR": memory} if memory else base.environment
-    return base._replace(place=where, argv=[program, *words], environment=environment, log=log)
+    return base._replace(place=where, argv=[program, *words], environment=environment, log=log, log_file=known)
 
 
 def _path(params: Mapping[str, Any], name: str, where: Place) -> str:
@@ -63,4 +65,16 @@ def of(found: Instance) -> Optional[Launch]:
     program = found.argv[0] if os.path.isabs(found.argv[0]) else program.replace(" (deleted)", "")
     cwd = hostproc.link(f"/proc/{pid}/cwd") or "/"
     log = census.log_of(pid) or ""
-    return Launch(found.place, [program, *found.argv[1:]], hostproc.environ(pid), cwd, log, identity)
+    words = [program, *found.argv[1:]]
+    return Launch(found.place, words, hostproc.environ(pid), cwd, log, identity, _written(pid))
+
+
+def _written(pid: int) -> Optional[Tuple[int, int]]:
+    """Return (st_dev, st_ino) of a process's standard output, if it is open for writing."""
+    flags = hostproc.descriptor_flags(pid, 1)
+    if flags is None or flags & os.O_ACCMODE == os.O_RDONLY:
+        return None
+    with contextlib.suppress(OSError):
+        found = os.stat(f"/proc/{pid}/fd/1")
+        return found.st_dev, found.st_ino
+    return None
