@@ -1,0 +1,205 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Places, names and command lines of instances; what runs is a fake console, whose process is this one."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import hostproc, instances
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import (
+    InputError,
+    NotAllowedError,
+    NotThereError,
+)
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
+from ansible_collections.uml.mconsole.plugins.module_utils._model import ladder, lifecycle
+from support.fake import FakeConsole
+
+HOME = os.path.expanduser("~")
+
+
+@pytest.fixture
+def fake(uml_dir: Path) -> Iterator[FakeConsole]:
+    """Lend a fake console."""
+    with FakeConsole(uml_dir) as started:
+        yield started
+
+
+def dead(uml_dir: Path, umid: str, pid: str | None = "999999999") -> Path:
+    """Make what a crash leaves: a socket nobody listens to, and a pid file."""
+    folder = uml_dir / umid
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(folder / "mconsole"))
+    if pid is not None:
+        (folder / "pid").write_text(pid)
+    return folder
+
+
+def test_a_place_knows_its_files() -> None:
+    place = Place("web1", "/run/uml")
+    assert (place.directory, place.console) == ("/run/uml/web1", "/run/uml/web1/mconsole")
+    assert place.pid_file == "/run/uml/web1/pid"
+
+
+def test_the_default_uml_dir_is_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert instances.default_uml_dir() == "/somewhere/.uml"
+    monkeypatch.delenv("HOME")
+    assert instances.default_uml_dir() == f"{pwd.getpwuid(os.getuid()).pw_dir}/.uml"
+
+
+@pytest.mark.parametrize(("given", "meant"), [("~/x", f"{HOME}/x"), ("/a/../b/", "/b"), (None, f"{HOME}/.uml")])
+def test_a_uml_dir_is_made_absolute(given: str | None, meant: str) -> None:
+    assert instances.place("web1", given) == ("web1", meant)
+
+
+def test_no_place_has_a_deadly_name() -> None:
+    with pytest.raises(InputError):
+        instances.place("..", "/run/uml")
+
+
+LINES: list[tuple[list[str], str]] = [
+    (["uml_dir=/run/uml"], "/run/uml"),
+    (["uml_dir=/run/uml/"], "/run/uml"),
+    (["uml_dir=/a", "uml_dir=/b"], "/b"),
+    (["uml_dir=~/x"], "{home}/x"),
+    (["uml_dir="], "{home}/.uml"),
+    (["umid=x"], "{home}/.uml"),
+    (["uml_dir=rel"], "{cwd}/rel"),
+]
+
+
+@pytest.mark.parametrize(("words", "meant"), LINES, ids=[str(words) for words, _meant in LINES])
+def test_a_command_line_tells_the_uml_dir(words: list[str], meant: str) -> None:
+    home = hostproc.environ(os.getpid()).get("HOME", HOME)
+    expected = meant.format(home=home, cwd=os.getcwd())
+    assert instances.uml_dir_of(os.getpid(), ["linux", *words]) == expected
+
+
+def test_a_listening_console_is_an_instance(fake: FakeConsole, uml_dir: Path) -> None:
+    (found,) = instances.discover([str(uml_dir)])
+    assert (found.place, found.pid, found.alive) == ((fake.umid, str(uml_dir)), os.getpid(), True)
+    assert instances.look(found.place) == found._replace(members=(os.getpid(),))
+    assert instances.probe(found).state == "running"
+    assert fake.received == ["version"]
+
+
+@pytest.mark.parametrize("pid", [None, "", "x", "-1", "999999999", "1\n", "9" * 30, "\u0663"])
+def test_whatever_a_pid_file_says_a_dead_one_is_stale(pid: str | None, uml_dir: Path) -> None:
+    dead(uml_dir, "gone", pid)
+    (found,) = instances.discover([str(uml_dir)])
+    assert (found.alive, found.members) == (False, ())
+    assert instances.run_state(found)[0] == "stale"
+    assert instances.places(str(uml_dir)) == [("gone", str(uml_dir))]
+
+
+def test_a_pid_file_may_be_a_trap(uml_dir: Path) -> None:
+    folder = dead(uml_dir, "trap", None)
+    os.mkfifo(folder / "pid")
+    assert [each.pid for each in instances.discover([str(uml_dir)])] == [None]
+
+
+def test_a_boot_that_ended_early_is_seen(uml_dir: Path) -> None:
+    (uml_dir / "early").mkdir()
+    (uml_dir / "early" / "pid").write_text("999999999\n")
+    assert [each.place.umid for each in instances.discover([str(uml_dir)])] == ["early"]
+
+
+def test_what_is_no_instance_is_none(uml_dir: Path) -> None:
+    (uml_dir / "empty").mkdir()
+    (uml_dir / "file").touch()
+    (uml_dir / "program").mkdir()
+    (uml_dir / "program" / "pid").write_text("1\n")
+    (uml_dir / "program" / "mconsole").touch()
+    dead(uml_dir, "real")
+    (uml_dir / "link").symlink_to(uml_dir / "real")
+    assert [each.place.umid for each in instances.discover([str(uml_dir)])] == ["real"]
+
+
+def test_two_spellings_of_a_directory_are_one(uml_dir: Path) -> None:
+    dead(uml_dir, "one")
+    (uml_dir / "link").symlink_to(uml_dir)
+    found = instances.discover([str(uml_dir), f"{uml_dir}/.", str(uml_dir / "link"), "/nonexistent"])
+    assert [each.place.uml_dir for each in found] == [str(uml_dir)]
+
+
+def test_a_name_that_is_not_there_says_what_is(uml_dir: Path) -> None:
+    for number in range(12):
+        dead(uml_dir, f"i{number:02}")
+    with pytest.raises(NotThereError, match=r"there are i00, .*, i09 and 2 more$") as caught:
+        instances.locate("web1", str(uml_dir))
+    assert len(caught.value.facts["known"]) == 12
+
+
+def test_the_default_directory_comes_first(uml_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(uml_dir))
+    (uml_dir / ".uml").mkdir()
+    dead(uml_dir / ".uml", "web1")
+    assert instances.locate("web1") == ("web1", f"{uml_dir}/.uml")
+
+
+def test_a_closed_directory_names_its_owner(uml_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(instances.os, "lstat", refuse)
+    with pytest.raises(NotAllowedError, match=rf"look for 'web1' in {uml_dir}, which belongs to"):
+        instances.locate("web1", str(uml_dir))
+
+
+def test_one_look_at_a_host_with_many_is_quick(uml_dir: Path) -> None:
+    for number in range(50):
+        dead(uml_dir, f"i{number}")
+    times = []
+    for _again in range(5):
+        begin = time.perf_counter()
+        assert len(instances.discover([str(uml_dir)])) == 50
+        times.append(time.perf_counter() - begin)
+    assert min(times) < 0.25  # 0.01 on an idle machine
+
+
+# What is done to what is left.
+
+
+def stale(uml_dir: Path, umid: str, pid: int) -> Instance:
+    """Return a dead instance."""
+    return Instance(Place(umid, str(uml_dir)), pid, False, (), "", (), os.getuid(), 0)
+
+
+def test_what_a_crash_left_is_removed(uml_dir: Path) -> None:
+    folder = dead(uml_dir, "gone")
+    lifecycle.remove(Place("gone", str(uml_dir)), 999999999)
+    assert not folder.exists()
+
+
+def test_what_another_has_taken_meanwhile_is_not(uml_dir: Path) -> None:
+    folder = dead(uml_dir, "taken", "1\n")
+    lifecycle.remove(Place("taken", str(uml_dir)), 999999999)
+    assert sorted(os.listdir(folder)) == ["mconsole", "pid"]
+
+
+def test_files_of_others_and_links_are_not(uml_dir: Path) -> None:
+    folder = dead(uml_dir, "mixed")
+    (folder / "note").write_text("mine")
+    with pytest.raises(NotAllowedError, match="cannot be removed"):
+        lifecycle.remove(Place("mixed", str(uml_dir)), 999999999)
+    assert os.listdir(folder) == ["note"]
+    (uml_dir / "link").symlink_to(dead(uml_dir, "real"))
+    lifecycle.remove(Place("link", str(uml_dir)), 999999999)
+    assert sorted(os.listdir(uml_dir / "real")) == ["mconsole", "pid"]
+
+
+def test_nobody_is_killed_for_a_number_in_a_file(uml_dir: Path) -> None:
+    assert ladder.kill_members(stale(uml_dir, "gone", os.getpid())) == []
+    assert ladder.kill_members(stale(uml_dir, "gone", os.getsid(0))) == []

@@ -1,0 +1,275 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is put on a boot line, what is read back from one, what a log tells, and whom a lock lets in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, UnansweredError
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Place
+from ansible_collections.uml.mconsole.plugins.module_utils._model import bootline, console_log, filelock, launch
+
+PLACE = Place("web1", "/run/uml")
+DEFAULTS = ["ubd0=/dev/null", "con0=null,fd:1", "ssl=null", "con=null"]
+
+OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
+    ({"memory": "96M"}, ["mem=96M"]),
+    ({"ncpus": 2}, ["ncpus=2"]),
+    ({"notify": "/run/n.sock"}, ["mconsole=notify:/run/n.sock"]),
+    ({"root": {"image": "/i"}}, ["root=/dev/ubda", "rw", "ubd0=/i"]),
+    ({"root": {"image": "/i", "read_only": True}}, ["root=/dev/ubda", "ro", "ubd0r=/i"]),
+    ({"root": {"image": "/i", "cow": "/{umid}.cow"}}, ["root=/dev/ubda", "rw", "ubd0=/web1.cow,/i"]),
+    ({"root": {"image": "/i", "cow": "/c", "read_only": True}}, ["root=/dev/ubda", "ro", "ubd0=/c,/i"]),
+    (
+        {"root": {"image": "/i", "fstype": "ext4", "init": "/x"}},
+        ["root=/dev/ubda", "rootfstype=ext4", "rw", "init=/x", "ubd0=/i"],
+    ),
+    ({"root": {"hostfs": "/srv//r"}}, ["rootfstype=hostfs", "rootflags=/srv/r", "rw"]),
+    ({"root": {"initrd": "/r.gz", "init": "/x"}}, ["initrd=/r.gz", "rdinit=/x"]),
+    (
+        {"root": {"initrd": "/r", "image": "/i", "init": "/x"}},
+        ["root=/dev/ubda", "rw", "init=/x", "initrd=/r", "ubd0=/i"],
+    ),
+    ({"devices": {"ubd1": "/a,/b"}}, ["ubd1=/a,/b"]),
+    ({"devices": {"ubdbr": "/a"}}, ["ubd1r=/a"]),
+    ({"devices": {"ubd2": {"file": "/a", "read_only": True}}}, ["ubd2r=/a"]),
+    ({"devices": {"ubd0": "/data"}}, ["ubd0=/data"]),
+    ({"devices": {"con1": "pts", "ssl3": "none"}}, ["con1=pts", "ssl3=none"]),
+    ({"arguments": ["quiet", "a=b_c", 'd="e f"']}, ["quiet", "a=b_c", 'd="e f"']),
+    (
+        {"arguments": {"quiet": None, "debug": True, "x": False, "n": 5, "host": "{umid}.de"}},
+        ["quiet", "debug", "n=5", "host=web1.de"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), OPTIONS, ids=[str(options) for options, _words in OPTIONS])
+def test_options_become_words(options: dict[str, Any], words: list[str]) -> None:
+    found = bootline.desired(options, "web1")
+    assert sorted(word for group in found.values() for word in group) == sorted(words)
+
+
+@pytest.mark.parametrize(("options", "words"), OPTIONS, ids=[str(options) for options, _words in OPTIONS])
+def test_words_read_back_are_no_difference(options: dict[str, Any], words: list[str]) -> None:
+    wanted = bootline.desired(options, "web1")
+    line = bootline.compose(PLACE, wanted)
+    assert bootline.differences(wanted, bootline.split(line)) == {}
+    assert line[:2] == ["umid=web1", "uml_dir=/run/uml"]
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"memory": "64MB"}, "no size"),
+    ({"memory": "-64M"}, "no size"),
+    ({"notify": "n.sock"}, "relative path"),
+    ({"root": {"read_only": True}}, "neither image nor hostfs nor initrd"),
+    ({"root": {"image": "/i", "hostfs": "/"}}, "one of them"),
+    ({"root": {"initrd": "/i", "cow": "/c"}}, "cow without image"),
+    ({"root": {"image": "/a,b"}}, "comma or a colon"),
+    ({"root": {"image": "/a b"}}, "not one word"),
+    ({"root": {"initrd": "/a\nb"}}, "not one word"),
+    ({"root": {"image": "/i"}, "devices": {"ubd0": "/j"}}, "given twice"),
+    ({"devices": {"ubd1": "/i", "ubdb": "/j"}}, "given twice"),
+    ({"devices": {"mem": "+1"}}, "no device"),
+    ({"devices": {"ubd1": None}}, "expected text or a dictionary"),
+    ({"devices": {"ubd1": {"fiel": "/i"}}}, "no option fiel"),
+    ({"devices": {"ubd1": {"channel": "pts"}}}, "no channel"),
+    ({"arguments": "quiet"}, "expected a list of words or a dictionary"),
+    ({"arguments": ["umid=x"]}, "option umid"),
+    ({"arguments": {"uml_dir": "/x"}}, "option uml_dir"),
+    ({"arguments": ["--help"]}, "takes no options"),
+    ({"arguments": [""]}, "not one word"),
+    ({"arguments": ["a\0b"]}, "not one word"),
+    ({"kernel": "/nonexistent"}, "not there or not executable"),
+    ({"kernel": "no-such-kernel"}, "not there or not executable"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), REFUSED, ids=[str(options) for options, _said in REFUSED])
+def test_what_a_kernel_would_misread_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        bootline.desired(options, "web1")
+
+
+def test_defaults_give_way() -> None:
+    assert bootline.compose(PLACE, {})[2:] == DEFAULTS
+    wanted = bootline.desired({"devices": {"con0": "pts", "ubd0": "/i"}}, "web1")
+    assert bootline.compose(PLACE, wanted)[2:] == ["ubd0=/i", "ssl=null", "con=null", "con0=pts"]
+
+
+OLD = [
+    "/usr/bin/linux",
+    "umid=old",
+    "uml_dir=here",
+    "mem=64M",
+    "root=98:0",
+    "ubd0=/i",
+    "con0=fd:0,fd:1",
+    "quiet",
+    "x=1",
+]
+
+
+def test_what_is_not_wanted_otherwise_is_kept() -> None:
+    wanted = bootline.desired({"memory": "96M"}, "web1")
+    line = bootline.compose(PLACE, wanted, OLD)
+    assert set(line) == {"umid=web1", "uml_dir=/run/uml", "mem=96M", *OLD[4:]}
+    assert bootline.differences(wanted, bootline.split(OLD[1:])) == {
+        "memory": {"running": ["mem=64M"], "wanted": ["mem=96M"]}
+    }
+
+
+def test_a_group_is_compared_as_a_whole_and_in_any_order() -> None:
+    actual = bootline.split(OLD[1:])
+    assert bootline.differences(bootline.desired({"arguments": ["x=1", "quiet"]}, "old"), actual) == {}
+    assert set(bootline.differences(bootline.desired({"arguments": ["quiet"]}, "old"), actual)) == {"arguments"}
+    assert bootline.differences(bootline.desired({"memory": "65536k"}, "old"), actual) == {}
+
+
+def test_words_after_two_dashes_are_for_init() -> None:
+    assert bootline.split(["mem=64M", "--", "mem=1"])["arguments"] == ["--", "mem=1"]
+
+
+@pytest.mark.parametrize(("text", "bytes_"), [("64M", 64 << 20), ("1g", 1 << 30), ("65536K", 64 << 20), ("123", 123)])
+def test_sizes(text: str, bytes_: int) -> None:
+    assert bootline.size(text) == bytes_
+
+
+# The console log.
+
+
+PANIC = "booting\nKernel panic - not syncing: no root\nCPU: 0\n [<6002d37a>] show_stack\nKernel panic - twice\n"
+
+
+def test_the_first_panic_is_what_a_kernel_ended_by(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("Kernel panic - of an older boot\n" + PANIC)
+    start = len("Kernel panic - of an older boot\n")
+    assert console_log.complaint(str(log), start) == "Kernel panic - not syncing: no root"
+    assert console_log.tail(str(log), start) == ["booting", "Kernel panic - not syncing: no root"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it printed nothing"),
+        ("one\ntwo\n\n", "two"),
+        ("x Too few physical memory! Needed=2\nbye\n", "Too few physical memory! Needed=2"),
+    ],
+)
+def test_else_the_last_words_are(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(text)
+    assert console_log.complaint(str(tmp_path / "log"), 0) == said
+
+
+def test_a_guest_cannot_write_to_the_terminal_of_who_reads() -> None:
+    evil = "a\x1b[31mred\x1b[0m\x1b]0;title\x07b\x00\x07\x9b31m\u202ec\r\nd\te\n"
+    assert console_log.harmless(evil) == "aredb31mc\nd\te\n"
+
+
+def test_a_log_is_made_for_its_owner_and_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    for _again in range(2):
+        descriptor = console_log.open_log(str(path))
+        os.write(descriptor, b"x")
+        assert not os.get_inheritable(descriptor)
+        os.close(descriptor)
+    assert path.read_text() == "xx"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_is_no_link_and_no_pipe(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.touch()
+    (tmp_path / "soft").symlink_to(precious)
+    os.link(precious, tmp_path / "hard")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("soft", "hard", "pipe", "."):
+        with pytest.raises(InputError):
+            console_log.open_log(str(tmp_path / name))
+    os.close(console_log.open_log(os.devnull))
+
+
+# Locks.
+
+
+HOLD = """
+import fcntl, sys
+stream = open(sys.argv[1], "r+b")
+fcntl.lockf(stream, fcntl.LOCK_SH if sys.argv[2] == "shared" else fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(("kind", "reader", "writer"), [("shared", False, True), ("exclusive", True, True)])
+def test_who_holds_a_disk_is_known(kind: str, reader: bool, writer: bool, tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(b"0" * 512)
+    command = [sys.executable, "-c", HOLD, str(path), kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        assert filelock.holder(str(path), False) == (holder.pid if reader else None)
+        assert filelock.holder(str(path), True) == (holder.pid if writer else None)
+        holder.communicate(b"")
+    assert filelock.holder(str(path), True) is None
+    assert filelock.holder(str(tmp_path / "none"), True) is None
+
+
+def test_a_name_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work() -> None:
+        for _turn in range(20):
+            with filelock.named(str(tmp_path), "name", time.monotonic() + 30, "busy"):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(most) == 80
+    assert max(most) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waits_too_long_does_nothing(tmp_path: Path) -> None:
+    with filelock.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
+        with pytest.raises(UnansweredError, match="busy; nothing was done"):
+            filelock.named(str(tmp_path), "name", time.monotonic() + 0.1, "busy").__enter__()
+        with filelock.named(str(tmp_path), "other", time.monotonic() + 1, "busy"):
+            pass
+
+
+def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
+    with filelock.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
+        (left,) = tmp_path.iterdir()
+        text = left.name
+    (tmp_path / text).touch()
+    with filelock.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+# What a kernel is started with.
+
+
+def test_a_kernel_finds_nothing_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TMPDIR", "TMP", "TEMP", "DISPLAY", "SECRET"):
+        monkeypatch.setenv(name, "/nonexistent")
+    assert set(launch.environment()) == {"HOME", "PATH", "USER", "LOGNAME"}
+    assert launch.environment("/dev/shm")["TMPDIR"] == "/dev/shm"
