@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lists that rot: a module that is forgotten in one of them silently gets no defaults, no channel or no proof."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.uml.mconsole.plugins.module_utils import _operations
+from ansible_collections.uml.mconsole.plugins.module_utils._arguments import argument_spec
+from support.paths import CHECKOUT
+
+MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
+RUNTIME = yaml.safe_load((CHECKOUT / "meta" / "runtime.yml").read_text())
+
+
+def documentation(module: str) -> dict[str, Any]:
+    """Return a module's own documentation."""
+    source = (CHECKOUT / "plugins" / "modules" / f"{module}.py").read_text()
+    text = source.split('DOCUMENTATION = r"""', 1)[1].split('"""', 1)[0]
+    value: dict[str, Any] = yaml.safe_load(text)
+    return value
+
+
+def test_every_module_is_an_operation() -> None:
+    assert sorted(_operations.NAMES) == MODULES
+
+
+def test_every_module_is_in_the_action_group() -> None:
+    assert RUNTIME["action_groups"]["all"] == MODULES
+
+
+def test_every_module_goes_through_the_one_action() -> None:
+    routed = {name: route["action_plugin"] for name, route in RUNTIME["plugin_routing"]["modules"].items()}
+    assert routed == dict.fromkeys(MODULES, "uml.mconsole.request")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_operation_has_its_four_parts(name: str) -> None:
+    operation = _operations.load(name)
+    assert operation.SCOPE in ("console", "name", "host")
+    assert isinstance(operation.ARGUMENTS, dict)
+    assert isinstance(operation.CONSTRAINTS, dict)
+    assert list(inspect.signature(operation.run).parameters) == ["task"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_path_would_be_expanded_on_the_controller(name: str) -> None:
+    spec = argument_spec(_operations.load(name))["argument_spec"]
+    assert [key for key, value in spec.items() if value.get("type") == "path"] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_documents_what_it_supports(name: str) -> None:
+    fragments = documentation(name)["extends_documentation_fragment"]
+    assert any(each.startswith("uml.mconsole.attributes") for each in fragments)
