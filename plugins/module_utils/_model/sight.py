@@ -172,10 +172,14 @@ class Sight(Situation):
             self._members = [each.pid for each in found if each is not None and session in (each.session, each.pid)]
         return self._members
 
+    def descriptor_numbers(self) -> List[int]:
+        """Return the numbers of the instance's descriptors; empty when they cannot be seen."""
+        pid = self.pid
+        return [] if pid is None else _numbers(pid)
+
     def links(self) -> List[str]:
         """Return what the instance's descriptors point to."""
-        pid = self.pid
-        return [] if pid is None else [hostproc.link(f"/proc/{pid}/fd/{number}") or "" for number in _numbers(pid)]
+        return [hostproc.link(f"/proc/{self.pid}/fd/{number}") or "" for number in self.descriptor_numbers()]
 
     def uid(self) -> Optional[int]:
         """Return the user that the instance runs as, or None."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from .._mconsole.errors import DangerError, Error, RefusedError, UnverifiedError
+from .._mconsole.errors import UnverifiedError
+from . import pause
 from .changes import Changes
 from .device import Wish
 from .plan import Outline, State, outline, read, verdict
@@ -138,13 +139,8 @@ class _Run:
         if self._nothing_to_do():
             return self.whole()
         if not resume or (self._task.check and not self._seen()):
-            raise DangerError(
-                f"{self._task.umid} is paused, and changing its devices now can freeze it for good; say resume: true"
-                " to resume it for the moment, or resume it first",
-                umid=self._task.umid,
-                danger="guest-while-paused",
-            )
-        with _resumed(self._task) if not self._task.check else contextlib.nullcontext():
+            raise pause.refusal(self._task)
+        with pause.resumed(self._task):
             result = self.whole()
         return {**result, "commands": ["go", *result["commands"], "stop"]}
 
@@ -156,17 +152,3 @@ class _Run:
         """Tell whether what the console tells of a paused instance is already as wished."""
         blind = Transaction(self._task, self._wishes, self._force)
         return self._seen() and not blind.plan(blind.read(self._task)).commands
-
-
-@contextlib.contextmanager
-def _resumed(task: Task) -> Iterator[None]:
-    """Resume a paused instance, and pause it again whatever happens."""
-    task.console.command("go")
-    try:
-        yield
-    except Error as err:
-        err.facts.setdefault("commands", ["go", "stop"])
-        raise
-    finally:
-        with contextlib.suppress(RefusedError):  # "Already stopped": somebody else was faster
-            task.console.command("stop")

@@ -20,6 +20,7 @@ NAMES = (
     "instance_facts",
     "instance_info",
     "kernel_log",
+    "memory",
     "proc_info",
     "request",
     "stack_info",

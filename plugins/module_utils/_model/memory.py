@@ -1,0 +1,205 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The memory that a guest has left, and how to take some away and give it back.
+
+The kernel takes pages and gives them back on request (linux arch/um/drivers/mconsole_kern.c mem_config), says OK to a
+part of it, and tells nobody how many it has taken. But pages that it has taken are the only ones that no counter of
+the guest knows: they are total memory less what /proc/meminfo accounts for and the free pages on the lists of the
+processors (/proc/zoneinfo). What is left over then is the kernel's own, measured on idle and busy guests of 64 MiB to
+1 GiB: 0.4-1.3 MiB on 6.1 and 6.12, 4.4-5.0 MiB on 7.2.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import Dict, NamedTuple, Optional, Tuple
+
+from .._mconsole import hostproc
+from .._mconsole.errors import DangerError, InputError, RefusedError, UnverifiedError
+from .._mconsole.instances import word_of
+from .bootline import size
+from .sight import Sight
+from .task import Task
+
+KIB, MIB = 1 << 10, 1 << 20
+DEFAULT_BOOT = 64 * MIB  # what a kernel takes without mem= (um_arch.c)
+TOLERANCE = 4 * MIB
+RESERVE = 8 * MIB
+_OWN: Tuple[Tuple[Tuple[int, int], int], ...] = (((7, 0), 4700 * KIB), ((0, 0), 750 * KIB))  # by series, newest first
+_ACCOUNTED = (
+    *("MemFree", "Buffers", "Cached", "SwapCached", "AnonPages", "Slab", "KernelStack", "PageTables", "SecPageTables"),
+    *("VmallocUsed", "Percpu", "Zswap", "Hugetlb", "Balloon"),
+)
+_CHUNK = 256 * KIB  # asked for at least: a guest that is full of caches drops some only when it runs short
+_PATIENCE = 3.0  # seconds without progress after which a guest has nothing more to give
+_POLL = 0.02
+
+
+class Reading(NamedTuple):
+    """A guest's memory in bytes, read at once; ``spare`` is what can be taken before it starts to reclaim."""
+
+    boot: int
+    total: int
+    free: int
+    available: int
+    spare: int
+    taken: int
+    resident: Optional[int]
+
+    @property
+    def size(self) -> int:
+        """Return what the guest has left of what it was booted with."""
+        return self.boot - self.taken
+
+    def report(self) -> Dict[str, Optional[int]]:
+        """Return what a module returns."""
+        shown = ("boot", "size", "taken", "total", "free", "available", "resident")
+        return {name: getattr(self, name) for name in shown}
+
+
+def read(sight: Sight) -> Reading:
+    """Return the guest's memory.
+
+    :raises RefusedError: when its /proc cannot be read
+    """
+    meminfo, zoneinfo = sight.proc("meminfo"), sight.proc("zoneinfo")
+    if not meminfo or not zoneinfo:
+        raise RefusedError(f"{sight.umid} does not show its memory", umid=sight.umid, command="proc meminfo")
+    counters = _counters(meminfo)
+    listed = sum(map(int, re.findall(r"^\s+count:\s+(\d+)", zoneinfo, re.MULTILINE))) * _PAGE
+    low = sum(map(int, re.findall(r"^\s+low\s+(\d+)", zoneinfo, re.MULTILINE))) * _PAGE
+    free = counters["MemFree"] + listed
+    accounted = sum(counters.get(name, 0) for name in _ACCOUNTED) + listed
+    own = next(value for series, value in _OWN if sight.series() >= series)
+    return Reading(
+        boot=boot_size(sight),
+        total=counters["MemTotal"],
+        free=free,
+        available=counters.get("MemAvailable", counters["MemFree"]) + listed,
+        spare=free - low,
+        taken=max(0, counters["MemTotal"] - accounted - own),
+        resident=resident(sight),
+    )
+
+
+_PAGE = 4096  # of every kernel of this kind
+
+
+def _counters(meminfo: str) -> Dict[str, int]:
+    rows = re.findall(r"^(\w+):\s+(\d+) kB$", meminfo, re.MULTILINE)
+    return {name: int(value) * KIB for name, value in rows}
+
+
+def boot_size(sight: Sight) -> int:
+    """Return the bytes that the instance was booted with: ``mem=`` as the VM host or the guest shows it.
+
+    :raises RefusedError: when neither does
+    """
+    argv = hostproc.argv(sight.pid) if sight.pid is not None else []
+    guest = ["", *(sight.proc("cmdline") or "").split()]
+    word = word_of(argv, "mem") or word_of(guest, "mem")
+    if word is None and not argv:
+        raise RefusedError(f"nothing shows what memory {sight.umid} was booted with", umid=sight.umid)
+    return size(word) if word is not None else DEFAULT_BOOT
+
+
+def resident(sight: Sight) -> Optional[int]:
+    """Return the bytes of the VM host that the instance's memory file holds, or None when it cannot be seen."""
+    for number in sight.descriptor_numbers():
+        try:
+            found = os.stat(f"/proc/{sight.pid}/fd/{number}")
+        except OSError:
+            continue
+        if found.st_nlink == 0 and found.st_size >= 16 * MIB:
+            return found.st_blocks * 512
+    return None
+
+
+def parse(text: str) -> Optional[int]:
+    """Return a size in bytes, or None for ``max``, all that the instance was booted with.
+
+    :raises InputError: when it is neither
+    """
+    return None if text == "max" else size(text)
+
+
+def command(delta: int) -> str:
+    """Return the command that takes (positive) or gives back (negative) so many bytes."""
+    return f"config mem={'-' if delta > 0 else '+'}{abs(delta) // KIB}K"
+
+
+def plan(umid: str, now: Reading, wanted: int, tolerance: int, reserve: int) -> Optional[str]:
+    """Return the command that brings a guest to a size, or None where it has it within the tolerance.
+
+    :raises InputError: when it was booted with less, or cannot spare so much
+    """
+    if wanted > now.boot:
+        raise InputError(f"{umid} was booted with {mib(now.boot)} and cannot have {mib(wanted)}; more needs a restart")
+    delta = missing(now, wanted)
+    if abs(now.size - wanted) <= tolerance:
+        return None
+    if delta > 0 and now.available - delta < reserve:
+        raise InputError(
+            f"{umid} has {mib(now.available)} available, and {mib(wanted)} would take {mib(delta)} of it;"
+            f" {mib(reserve)} are to stay (reserve)",
+            available=now.available,
+        )
+    return command(delta)
+
+
+def missing(now: Reading, wanted: int) -> int:
+    """Return the bytes to take, or to give when negative: whole MiB, so that two looks at one guest plan the same.
+
+    To give all back is to give more than was taken; the kernel ignores the excess.
+    """
+    delta = round((now.size - wanted) / MIB) * MIB
+    return -now.boot if delta < 0 and wanted == now.boot else delta
+
+
+def mib(value: int) -> str:
+    """Return bytes as a user reads them."""
+    return f"{value / MIB:.1f} MiB"
+
+
+def bring(task: Task, wanted: int, tolerance: int, reserve: int) -> None:
+    """Take or give until the guest has the size: several times where it has to drop its caches first.
+
+    :raises UnverifiedError: when it has nothing more to give
+    """
+    deadline = time.monotonic() + _PATIENCE
+    now = read(Sight(task.console))
+    best = abs(now.size - wanted)
+    while abs(now.size - wanted) > tolerance:
+        text = next_command(task, now, wanted, tolerance, reserve)
+        if text is not None:
+            task.console.command(text)
+        now = read(Sight(task.console))
+        if abs(now.size - wanted) < best:
+            best, deadline = abs(now.size - wanted), time.monotonic() + _PATIENCE
+        elif time.monotonic() > deadline:
+            raise UnverifiedError(
+                f"{task.umid} has {mib(now.size)} and not {mib(wanted)}: its kernel finds no more memory to give",
+                umid=task.umid,
+                size=now.size,
+            )
+        else:
+            time.sleep(_POLL)
+
+
+def next_command(task: Task, now: Reading, wanted: int, tolerance: int, reserve: int) -> Optional[str]:
+    """Return the next command: all at once where so much is free, else as much as does not starve the guest."""
+    delta = missing(now, wanted)
+    if delta <= 0:
+        return command(delta) if delta else None
+    if now.available - delta < reserve - tolerance:
+        raise DangerError(
+            f"{task.umid} uses more memory than a moment ago; it has {mib(now.size)} now, and {mib(reserve)} are to"
+            " stay available (reserve)",
+            umid=task.umid,
+            size=now.size,
+        )
+    return command(min(delta, max(now.spare, _CHUNK)))
