@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -167,7 +166,7 @@ def test_only_old_sockets_of_the_dead_are_swept(base: Path) -> None:
 
 def test_a_socket_is_private_and_gone_afterwards(maker: Sockets) -> None:
     before = descriptors()
-    with maker.bound(False, 0) as bound:
+    with maker.bound(False) as bound:
         status = os.lstat(bound.path)
         assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (0, 0o600)
         assert os.path.dirname(bound.path) == maker.directory
@@ -176,7 +175,8 @@ def test_a_socket_is_private_and_gone_afterwards(maker: Sockets) -> None:
 
 
 def test_the_owner_of_the_instance_may_answer(maker: Sockets) -> None:
-    with maker.bound(False, NOBODY_IN_PARTICULAR) as bound:
+    with maker.bound(False) as bound:
+        bound.admit(NOBODY_IN_PARTICULAR)
         status = os.lstat(bound.path)
         assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (NOBODY_IN_PARTICULAR, 0o600)
         assert as_user(NOBODY_IN_PARTICULAR, lambda: sendable(bound.path))
@@ -197,31 +197,32 @@ def test_no_two_sockets_have_one_path(maker: Sockets) -> None:
     """A late answer goes to the path that asked."""
     paths = set()
     for _ in range(50):
-        with maker.bound(False, 0) as bound:
+        with maker.bound(False) as bound:
             paths.add(bound.path)
     assert len(paths) == 50
 
 
 @pytest.mark.usefixtures("elsewhere")
 def test_an_ordinary_user_cannot_be_answered_by_another() -> None:
-    def act() -> list[str]:
-        with contextlib.suppress(NotAllowedError):
-            Sockets().bound(False, SOMEBODY_ELSE)
-            raise AssertionError("it was bound")
-        Sockets().bound(False, 0).__exit__()
-        return os.listdir(Sockets().directory)
+    def act() -> None:
+        with Sockets().bound(False) as bound:
+            bound.admit(0)
+            bound.admit(NOBODY_IN_PARTICULAR)
+            bound.admit(SOMEBODY_ELSE)
 
-    assert as_user(NOBODY_IN_PARTICULAR, act) == []
+    message = f"^an instance of user {SOMEBODY_ELSE} cannot answer user {NOBODY_IN_PARTICULAR}: Operation not"
+    with pytest.raises(NotAllowedError, match=message):
+        as_user(NOBODY_IN_PARTICULAR, act)
 
 
 def test_a_directory_that_was_cleaned_away_is_made_again(maker: Sockets) -> None:
     shutil.rmtree(maker.directory)
-    with maker.bound(False, 0) as bound:
+    with maker.bound(False) as bound:
         assert os.path.exists(bound.path)
 
 
 def test_a_socket_that_was_cleaned_away_is_no_error(maker: Sockets) -> None:
-    with maker.bound(False, 0) as bound:
+    with maker.bound(False) as bound:
         os.unlink(bound.path)
 
 
@@ -230,7 +231,7 @@ def test_a_host_that_is_full_is_told_of(base: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sockets, "sweep", lambda directory: None)
     before = descriptors()
     with pytest.raises(Error, match="this host cannot make a socket to be answered at in"):
-        Sockets().bound(False, 0)
+        Sockets().bound(False)
     assert descriptors() == before
 
 
@@ -254,7 +255,7 @@ def holds(long_reply: bool, roomy: bool = True) -> tuple[int, int]:
     """Return what a socket is said to hold, and what it does."""
     maker = Sockets(roomy)
     try:
-        with maker.bound(long_reply, os.geteuid()) as bound:
+        with maker.bound(long_reply) as bound:
             return bound.capacity, hold(bound)
     finally:
         maker.close()
@@ -272,7 +273,7 @@ def test_a_long_reply_has_room(uid: int) -> None:
 
 
 def test_the_host_s_own_queues_stay_as_they_are(maker: Sockets) -> None:
-    with maker.bound(True, 0):
+    with maker.bound(True):
         assert int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 1 == HOST
 
 
@@ -282,18 +283,18 @@ def test_where_no_namespace_is_allowed_there_is_no_room(maker: Sockets, monkeypa
 
     monkeypatch.setattr(sockets, "_enter_roomy_namespace", refuse)
     for _ in range(3):
-        with maker.bound(True, 0) as bound:
+        with maker.bound(True) as bound:
             assert bound.capacity == HOST
 
 
 def test_a_child_that_died_is_missed_by_nobody(maker: Sockets) -> None:
-    maker.bound(True, 0).__exit__()
+    maker.bound(True).__exit__()
     nursery = maker._nursery
     assert nursery is not None
     os.kill(nursery._pid, signal.SIGKILL)
     capacities = []
     for _ in range(20):
-        with maker.bound(True, 0) as bound:
+        with maker.bound(True) as bound:
             capacities.append(bound.capacity)
     assert capacities == sorted(capacities, reverse=True)
     assert capacities[-1] == HOST
@@ -305,7 +306,7 @@ def test_a_child_that_hangs_is_not_waited_for(maker: Sockets, monkeypatch: pytes
     nursery = maker._nursery
     assert nursery is not None
     os.kill(nursery._pid, signal.SIGSTOP)
-    with maker.bound(True, 0) as bound:
+    with maker.bound(True) as bound:
         assert bound.capacity in (HOST, ROOMY_QUEUE + 1)
     child = nursery._pid
     maker.close()
@@ -316,7 +317,7 @@ def test_a_child_that_hangs_is_not_waited_for(maker: Sockets, monkeypatch: pytes
 def test_the_child_ends_with_its_parent() -> None:
     def start() -> int:
         maker = Sockets()
-        maker.bound(True, 0).__exit__()
+        maker.bound(True).__exit__()
         assert maker._nursery is not None
         return maker._nursery._pid
 
@@ -334,7 +335,7 @@ def test_the_child_keeps_nothing_of_ours_open(maker: Sockets) -> None:
 
 
 def test_sockets_of_the_child_are_inherited_by_nobody(maker: Sockets) -> None:
-    with maker.bound(True, 0) as bound:
+    with maker.bound(True) as bound:
         assert not os.get_inheritable(bound.sock.fileno())
         assert maker._nursery is not None
         assert not any(os.get_inheritable(sock.fileno()) for sock in maker._nursery._ready)
@@ -342,10 +343,43 @@ def test_sockets_of_the_child_are_inherited_by_nobody(maker: Sockets) -> None:
 
 def test_closing_leaves_nothing(maker: Sockets) -> None:
     before = descriptors()
-    maker.bound(True, 0).__exit__()
+    maker.bound(True).__exit__()
+    assert os.path.isdir(maker.directory)
     maker.close()
     maker.close()
     assert descriptors() == before
+    assert not os.path.exists(maker._directory)
+
+
+def test_closing_leaves_what_others_use(maker: Sockets) -> None:
+    other = Sockets()
+    with other.bound(False) as bound:
+        maker.bound(False).__exit__()
+        maker.close()
+        assert os.path.exists(bound.path)
+    other.close()
+    assert not os.path.exists(bound.path)
+
+
+def test_comers_and_goers_get_their_sockets(maker: Sockets) -> None:
+    """Each takes the directory along when it believes to be the last."""
+    failed: list[Exception] = []
+
+    def come_and_go() -> None:
+        for _ in range(50):
+            mine = Sockets(roomy=False)
+            try:
+                mine.bound(False).__exit__()
+            except Exception as err:
+                failed.append(err)
+            mine.close()
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
 
 
 # Many exchanges.
@@ -365,7 +399,7 @@ def test_two_thousand_exchanges_leave_nothing(uml_dir: Path, maker: Sockets) -> 
 
 
 def test_failed_exchanges_leave_nothing(uml_dir: Path, maker: Sockets) -> None:
-    maker.bound(False, 0).__exit__()
+    maker.bound(False).__exit__()
     before, names = descriptors(), os.listdir(maker.directory)
     for _ in range(100):
         with pytest.raises(Error):
@@ -378,7 +412,7 @@ def test_threads_share_the_child(maker: Sockets) -> None:
 
     def take() -> None:
         for _ in range(10):
-            with maker.bound(True, 0) as bound:
+            with maker.bound(True) as bound:
                 capacities.append(bound.capacity)
 
     threads = [threading.Thread(target=take) for _ in range(64)]

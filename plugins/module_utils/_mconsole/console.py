@@ -117,8 +117,9 @@ class Console(dangers.Situation):
             if self._owner is None:
                 self._owner = os.stat(self.path).st_uid
             room = self._send_room() if long_reply else ROOMY_QUEUE
-            with self._sockets.bound(long_reply, self._owner) as bound:
-                bound.sock.connect(self.path)  # from here on the kernel lets nobody else send to this socket
+            with self._sockets.bound(long_reply) as bound:
+                bound.sock.connect(self.path)  # from here on the host lets nobody else send to this socket
+                bound.admit(self._owner)
                 self._send(bound.sock, request, deadline)
                 return self._collect(bound.sock, Assembly(min(bound.capacity, room)), deadline, request.text)
         except OSError as err:

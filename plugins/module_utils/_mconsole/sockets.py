@@ -30,6 +30,7 @@ from .wire import SAFE_BURST
 
 ROOMY_QUEUE = 4096
 _BATCH = 8
+_TRIES = 20
 _START_TIME = 5.0  # seconds; making a network namespace is slow on a busy host
 _STALE = 600  # seconds; no exchange takes so long, and a process of another container looks dead
 _CLONE_NEWUSER = 0x10000000
@@ -82,13 +83,27 @@ class Bound:
 
     __slots__ = ("capacity", "path", "sock")
 
-    def __init__(self, sock: socket.socket, queue: int) -> None:
+    def __init__(self, sock: socket.socket, path: str, queue: int) -> None:
         self.sock = sock
-        self.path = ""
+        self.path = path
         self.capacity = queue + 1  # the host looks before it queues
 
     def __enter__(self) -> Bound:
         return self
+
+    def admit(self, owner: int) -> None:
+        """Let a user's instance answer.
+
+        :raises NotAllowedError: when we are neither that user nor root
+        """
+        if owner == 0 or owner == os.geteuid():  # root needs no permission
+            return
+        try:
+            os.chown(self.path, owner, -1)
+        except OSError as err:
+            raise NotAllowedError(
+                f"an instance of user {owner} cannot answer user {os.geteuid()}: {err.strerror}", path=self.path
+            ) from err
 
     def __exit__(self, *exception: object) -> None:
         self.sock.close()
@@ -109,25 +124,22 @@ class Sockets:
         self._nursery: Optional[Nursery] = None
         self._wants_roomy = roomy
         self._queue = _own_queue()
-        self._user = os.geteuid()
         self._lock = threading.Lock()
 
-    def bound(self, long_reply: bool, owner: int) -> Bound:
-        """Return a context with ``sock`` and ``capacity``; owner, a user id, may answer to it.
+    def bound(self, long_reply: bool) -> Bound:
+        """Return a context with the ``sock`` of an exchange.
 
-        :raises NotAllowedError: when we cannot let that user answer
-        :raises Error: when this host cannot make the socket now
+        :raises Error: when this host cannot make it now
         """
         roomy = self._roomy_socket() if long_reply else None
-        bound = Bound(roomy or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), ROOMY_QUEUE if roomy else self._queue)
+        sock = roomy or socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            self._bind(bound)
-            if owner != self._user and owner != 0:  # root needs no permission to answer
-                os.chown(bound.path, owner, -1)
+            os.fchmod(sock.fileno(), 0o600)  # before it has a name
+            return Bound(sock, self._bind(sock), ROOMY_QUEUE if roomy else self._queue)
         except OSError as err:
-            bound.__exit__()
-            raise self._explain(err, owner) from err
-        return bound
+            sock.close()
+            where = self._directory or "its private directory"
+            raise Error(f"this host cannot make a socket to be answered at in {where}: {err.strerror}") from err
 
     @property
     def directory(self) -> str:
@@ -144,29 +156,31 @@ class Sockets:
             self._nursery = Nursery()
 
     def close(self) -> None:
-        """End the child, if there is one."""
+        """End the child, if there is one, and remove the directory, if nobody else uses it."""
         with self._lock:
             if self._nursery is not None:
                 self._nursery.close()
                 self._nursery = None
+        if self._directory:
+            with contextlib.suppress(OSError):
+                os.rmdir(self._directory)
 
-    def _bind(self, bound: Bound) -> None:
-        """Bind to a fresh path: a late answer to an earlier command goes to the path that asked for it."""
+    def _bind(self, sock: socket.socket) -> str:
+        """Bind to a fresh path and return it: a late answer to an earlier command goes to the path that asked for it.
+
+        The directory may go under our feet: the last client of this user takes it along, and so may a cleaner.
+        """
         name = f"/r{os.getpid()}-{_token}-{next(_counter)}"
-        bound.path = (self._directory or self.directory) + name
-        os.fchmod(bound.sock.fileno(), 0o600)  # before it has a name
-        try:
-            bound.sock.bind(bound.path)
-        except FileNotFoundError:  # a cleaner took the directory
+        for _try in range(_TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                return self._bind_to(sock, name)
             self._directory = ""
-            bound.path = self.directory + name
-            bound.sock.bind(bound.path)
+        return self._bind_to(sock, name)
 
-    def _explain(self, err: OSError, owner: int) -> Error:
-        """Return the error of the tree that a socket which could not be made means."""
-        if isinstance(err, PermissionError):
-            return NotAllowedError(f"user {self._user} cannot be answered by an instance of user {owner}: {err}")
-        return Error(f"this host cannot make a socket to be answered at in {self._directory or '/tmp'}: {err}")
+    def _bind_to(self, sock: socket.socket, name: str) -> str:
+        path = (self._directory or self.directory) + name
+        sock.bind(path)
+        return path
 
     def _roomy_socket(self) -> Optional[socket.socket]:
         if not self._wants_roomy:
