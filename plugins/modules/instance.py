@@ -98,7 +98,7 @@ options:
       - Devices that are there from the start, by name. A value is the text that the console takes, or a dictionary of
         the options of M(uml.mconsole.device).
       - Lines that are not named are V(null), and the console V(con0) goes to O(console_log). Without a first disk
-        V(ubd0) is C(/dev/null), since the kernel's default for it cannot be removed without a panic.
+        V(ubd0) is C(/dev/null) without a lock, since the kernel's default for it cannot be removed without a panic.
     type: dict
   arguments:
     description:

@@ -292,6 +292,15 @@ def test_a_disk_of_another_is_refused_also_after_a_crash(run: Run, uml_dir: Path
         assert good(run(root=image))["steps"] == ["clear", "start"]
 
 
+def test_a_locked_disk_that_would_panic_a_kernel_is_refused(run: Run, root: Any, uml_dir: Path) -> None:
+    """Kernels from 6.12 on lock even /dev/null, and panic when another has."""
+    good(run(root=root, devices={"ubd0": "/dev/null"}))
+    locks = "/dev/null is in use by the instance 'a'"
+    second = run(umids=["b"], root=root, devices={"ubd0": "/dev/null"})["instances"]["b"]
+    assert locks in second["msg"] if second.get("failed") else second["state"] == "running"
+    assert good(run(umids=["c"], root=root))["instances"]["c"]["state"] == "running"
+
+
 def test_nothing_says_what_to_start(run: Run) -> None:
     assert "give root" in run()["msg"]
 

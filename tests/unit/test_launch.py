@@ -21,7 +21,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances i
 from ansible_collections.uml.mconsole.plugins.module_utils._model import bootline, console_log, filelock, launch
 
 PLACE = Place("web1", "/run/uml")
-DEFAULTS = ["ubd0=/dev/null", "con0=null,fd:1", "ssl=null", "con=null"]
+DEFAULTS = ["ubd0c=/dev/null", "con0=null,fd:1", "ssl=null", "con=null"]
 
 OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"memory": "96M"}, ["mem=96M"]),

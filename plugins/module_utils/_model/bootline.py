@@ -35,12 +35,13 @@ _GROUPS: Tuple[Tuple[str, str], ...] = (  # the first that matches a whole word 
 )
 _PATTERNS = tuple((group, re.compile(pattern, re.DOTALL)) for group, pattern in _GROUPS)
 # What a kernel is started with unless it is told otherwise. Without the lines, consoles are terminal windows and
-# error messages; without a first disk, a ghost called root_fs whose removal panics (ubd_kern.c ubd0_init).
+# error messages; without a first disk, a ghost called root_fs whose removal panics (ubd_kern.c ubd0_init). Kernels
+# from 6.12 on lock a disk's file while they boot and panic when they cannot, so that /dev/null must not be locked.
 DEFAULTS: Tuple[Tuple[str, str, str], ...] = (
     ("devices", "con", "con=null"),
     ("devices", "ssl", "ssl=null"),
     ("devices", "con0", "con0=null,fd:1"),
-    ("disk0", "ubd0", "ubd0=/dev/null"),
+    ("disk0", "ubd0", "ubd0c=/dev/null"),
 )
 _SIZE = re.compile(r"(\d+)([kKmMgG]?)")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}

@@ -95,12 +95,12 @@ def _memory_directory(environment: Dict[str, str]) -> str:
 
 
 def _check_disk(match: re.Match[str], launch: Launch, own: Sequence[int]) -> None:
-    """Look at the files of a disk: a missing or locked one leaves a ghost whose removal panics the kernel."""
+    """Look at the files of a disk: a missing one leaves a ghost, a locked one panics the kernel (6.12 and later)."""
     flags = match["flags"]
     files = [os.path.join(launch.cwd, each) for each in re.split("[,:]", match["value"])[:2] if each]
     if len(files) == 2 and "d" not in flags and not os.path.exists(files[0]):
         _check_new_cow(*files)
-    elif files and files != [os.devnull]:
+    elif files:
         for each in files:
             _check_readable(each, "the disk file")
         _check_usable(files[0], flags, own)
