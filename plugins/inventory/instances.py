@@ -7,6 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: instances
 author: the uml.mconsole contributors
+version_added: 1.0.0
 short_description: The User-Mode Linux instances of many VM hosts
 description:
   - Discovers the instances of many VM hosts over ssh, also those that this collection did not start. Each VM host is
@@ -24,7 +25,10 @@ notes:
   - Variables of the VM hosts can stand here, in an earlier source of the inventory, or in files such as
     C(group_vars/uml_vm_hosts.yml) and C(host_vars/NAME.yml) beside it.
   - The VM host C(localhost) is the controller itself, unless its variables say otherwise.
-  - What an instance says of itself is never taken for a template.
+  - An earlier source of the inventory may list an instance to give it groups and variables. It must have
+    C(ansible_connection=uml.mconsole.mconsole) there, so that no machine of that name is taken for the instance.
+  - What an instance says of itself is never taken for a template. Give O(keyed_groups) made of it a prefix, since a
+    guest would otherwise choose its groups.
 extends_documentation_fragment:
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache

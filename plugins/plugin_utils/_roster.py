@@ -12,6 +12,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleParserError
+from ansible.inventory.helpers import get_group_vars
+from ansible.utils.vars import combine_vars
+
+from ._vmhosts import CONNECTION
 
 # What a host pattern can name, and no template can hide in: the name was chosen by somebody on a VM host.
 _NAME = re.compile(r"\w[\w.+=@-]*")
@@ -99,13 +103,19 @@ def _other(entry: Entry, seen: Mapping[str, Entry], hosts: Mapping[str, Any], vm
         return str(seen[entry.name])
     if entry.name in vm_hosts:
         return "a VM host"
-    variables = hosts[entry.name].vars if entry.name in hosts else {}
-    if entry.is_of(variables):
+    return _earlier(entry, hosts[entry.name]) if entry.name in hosts else ""
+
+
+def _earlier(entry: Entry, host: Any) -> str:
+    """Return what a host of an earlier source is, or nothing when it is there to give this instance variables."""
+    known = combine_vars(get_group_vars(host.get_groups()), host.vars)
+    if entry.is_of(known):
         return ""
-    for key in ("uml_vm_host", "ansible_host", "ansible_connection"):
-        if key in variables:
-            return f"a host of another source of the inventory, with {key}={variables[key]}"
-    return ""
+    if "uml_vm_host" in known:
+        return printable(f"{known.get('uml_umid')} in {known.get('uml_dir')} of {known['uml_vm_host']}")
+    if known.get("ansible_connection") == CONNECTION:
+        return ""
+    return f"a host of an earlier source of the inventory, which does not have ansible_connection: {CONNECTION}"
 
 
 def _way_out(entry: Entry, seen: Mapping[str, Entry], qualified: bool) -> str:

@@ -65,11 +65,12 @@ class Fleet:
         whole = [*map(str, sources), self.configure(**options)]
         return InventoryManager(loader=DataLoader(), sources=whole, cache=not flush)
 
-    def fail(self, **options):
-        """Return the text of the error that a configuration ends in."""
+    def fail(self, earlier=None, **options):
+        """Return the text of the error that a configuration ends in, behind the sources of an inventory."""
         plugin = inventory_loader.get("uml.mconsole.instances")
+        inventory = (earlier or InventoryManager(DataLoader(), sources=[]))._inventory
         with pytest.raises(AnsibleError) as caught:
-            plugin.parse(InventoryManager(DataLoader(), sources=[])._inventory, DataLoader(), self.configure(**options))
+            plugin.parse(inventory, DataLoader(), self.configure(**options))
         return str(caught.value)
 
 
@@ -303,7 +304,7 @@ def test_a_collision_names_both_and_the_way_out(fleet):
 
 def test_a_collision_on_one_vm_host_is_one_however_they_are_called(fleet):
     fleet.table = {"vm1": [found("web0"), found("web0", "/v")]}
-    said = "two hosts would be called 'web0.vm1': web0 in /v of vm1, and web0 in /u of vm1; set uml_dir, or ansible_uml_dir"
+    said = "two hosts would be called 'web0.vm1': web0 in /v of vm1, and web0 in /u of vm1; set uml_dir, or"
     assert fleet.fail(hostnames="qualified").startswith(said)
 
 
@@ -322,14 +323,34 @@ def test_an_instance_called_like_an_unreachable_vm_host_is_a_collision(fleet):
     assert "and a VM host; set hostnames: qualified" in fleet.fail()
 
 
-def test_an_instance_called_like_another_machine_is_a_collision(fleet):
+@pytest.mark.parametrize("known", ["", "ansible_host: 192.0.2.9", "ansible_connection: ssh"])
+def test_an_instance_called_like_another_machine_is_a_collision(fleet, known):
     earlier = fleet.folder / "hosts.yml"
-    earlier.write_text("all: {hosts: {web0: {ansible_host: 192.0.2.9}, web1: {role: front}}}\n")
-    fleet.table = {"vm1": [found("web0"), found("web1")]}
-    inventory = fleet.parse(earlier, umids=["web1"])
-    assert variables(inventory, "web1")["role"] == "front"
+    earlier.write_text(f"all: {{hosts: {{web0: {{{known}}}}}}}\n")
+    fleet.table = {"vm1": [found("web0")]}
+    said = fleet.fail(InventoryManager(DataLoader(), sources=[str(earlier)]))
+    assert "and a host of an earlier source of the inventory" in said
+    assert said.endswith("set hostnames: qualified")
+    assert "uml_state" in variables(fleet.parse(earlier, hostnames="qualified"), "web0.vm1")
+
+
+def test_an_earlier_source_gives_an_instance_groups_and_variables(fleet):
+    earlier = fleet.folder / "hosts.yml"
+    earlier.write_text(
+        "front: {hosts: {web0: {role: first}, web1: null}, vars: {ansible_connection: uml.mconsole.mconsole}}\n"
+    )
+    fleet.table = {"vm1": [found("web0")]}
     inventory = fleet.parse(earlier)
-    assert "uml_state" not in variables(inventory, "web0")
+    assert (variables(inventory, "web0")["role"], variables(inventory, "web0")["uml_state"]) == ("first", "running")
+    assert members(inventory, "front") == ["web0", "web1"]
+
+
+def test_two_sources_with_instances_of_one_name_collide(fleet):
+    fleet.table = {"vm1": [found("web0")], "vm2": [found("web0", "/v")]}
+    first = fleet.configure("first.uml.yml", vm_hosts=["vm1"])
+    earlier = InventoryManager(DataLoader(), sources=[first])
+    said = fleet.fail(earlier, vm_hosts=["vm2"])
+    assert said.startswith("two hosts would be called 'web0': web0 in /v of vm2, and web0 in /u of vm1;")
 
 
 @pytest.mark.parametrize("umid", ["a b", "a:b", "a,b", "[a]", "{{a}}", "!a", "-a", "a*", "a\x1bb"])
