@@ -17,7 +17,7 @@ from typing import Callable, Dict, Iterator, List, Optional
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError
 from .._mconsole.sockets import Sockets
-from .._mconsole.wire import MAX_DATAGRAM, Notification, decode_text
+from .._mconsole.wire import MAX_DATAGRAM, Notification, Request, decode_text
 from . import console_log, launch
 from .launch import Launch, Started
 
@@ -37,6 +37,7 @@ class Ready:
         self._kind = kind
         self._listener: Optional[socket.socket] = None
         self._seen = False
+        self._sockets: Optional[Sockets] = None
         self._since: Optional[float] = None
         self._kind_of_log = ""
         try:
@@ -81,6 +82,7 @@ class Ready:
 
         :raises Error: when it ended, or the deadline passed
         """
+        self._sockets = sockets
         if self._kind == "nothing":
             launch.wait_for_name(started, deadline)
         else:
@@ -99,7 +101,7 @@ class Ready:
     def _init(self, started: Started) -> bool:
         """Tell whether processes have had memory for long enough, counted anew from the line that announces init."""
         kind = self._kind_of(started)
-        answered = has_processes(Console(started.launch.place.console, timeout=1.0, read_only=True))
+        answered = has_processes(Console(started.launch.place.console, "", 1.0, self._sockets, read_only=True))
         if not answered or kind != self._kind_of_log:
             self._since, self._kind_of_log = None, kind
             return False
@@ -111,8 +113,8 @@ class Ready:
         """Return whether the log shows that init is begun, or will show it."""
         if _RUN.search(console_log.read(started.launch.log, started.offset)):
             return "line"
-        words = started.launch.argv
-        shown = "con0=null,fd:1" in words and not any(_SILENT.fullmatch(word) for word in words)
+        words, logged = started.launch.argv, started.launch.log != os.devnull
+        shown = logged and "con0=null,fd:1" in words and not any(_SILENT.fullmatch(word) for word in words)
         return "loud" if shown else "silent"
 
     def _log(self, started: Started) -> bool:
@@ -130,9 +132,9 @@ class Ready:
 
 
 def has_processes(console: Console) -> bool:
-    """Tell whether the guest has processes, by the memory that only these have."""
+    """Tell whether the guest has processes, by the memory that only these have; the answer is short."""
     try:
-        lines = (console.proc("meminfo") or "").splitlines()
+        lines = console.exchange(Request("proc meminfo")).text.splitlines()
     except Error:
         return False
     return any(line.startswith("AnonPages:") and line.split()[1] != "0" for line in lines)
