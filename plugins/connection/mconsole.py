@@ -129,7 +129,7 @@ class Connection(SshConnection):
             local = self.get_option("uml_transport") == "local"
             self.host = self.get_option("host") or self._play_context.remote_addr
             transport = LocalTransport(self, "here") if local else SshTransport(self, str(self.host))
-            identity = self.become.identity if self.become is not None else ""
+            identity = f"{self._python} {self.become.identity if self.become is not None else ''}"
             self._channel = Channel(transport, _guard.digest(identity), self._python, self._patience, self.note)
         return self._channel
 

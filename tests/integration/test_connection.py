@@ -243,9 +243,11 @@ def test_an_unreachable_vm_host_is_unreachable(make_vm_host, guest):
     assert run.only("guest").unreachable
 
 
-def test_a_missing_python_is_named(vm_host, guest):
+def test_a_missing_python_is_named(vm_host, guest, ansible_home):
+    order = {"commands": ["version"]}
+    ansible.adhoc("guest", "uml.mconsole.request", order, hosts(vm_host, guest), home=ansible_home).ok()
     inventory = hosts(vm_host, guest, ansible_python_interpreter="/nonexistent/python9")
-    run = ansible.adhoc("guest", "uml.mconsole.request", {"commands": ["version"]}, inventory)
+    run = ansible.adhoc("guest", "uml.mconsole.request", order, inventory, home=ansible_home)
     assert run.only("guest").unreachable
     assert "/nonexistent/python9" in run.only("guest").result["msg"]
 

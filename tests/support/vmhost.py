@@ -31,7 +31,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 StrictModes no
 UsePAM no
-SetEnv {mark}
+SetEnv SHLVL=2 {mark}
 Subsystem sftp internal-sftp
 """
 
