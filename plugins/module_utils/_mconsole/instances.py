@@ -193,7 +193,7 @@ class _Host:
         self.processes = {each.pid: each for each in found if each is not None and each.state not in "ZX"}
         self._members: Dict[int, List[int]] = {}
         for each in self.processes.values():
-            for leader in {each.group, each.session}:
+            for leader in sorted({each.group, each.session}):
                 self._members.setdefault(leader, []).append(each.pid)
 
     def members(self, pid: int) -> Tuple[int, ...]:
