@@ -206,7 +206,6 @@ def test_no_two_sockets_have_one_path(maker: Sockets) -> None:
 def test_an_ordinary_user_cannot_be_answered_by_another() -> None:
     def act() -> None:
         with Sockets().bound(False) as bound:
-            bound.admit(0)
             bound.admit(NOBODY_IN_PARTICULAR)
             bound.admit(SOMEBODY_ELSE)
 

@@ -202,10 +202,12 @@ def test_any_bytes_survive_as_text(data: bytes) -> None:
 # Replies of several packets.
 
 
-def assembled(packets: list[Packet | None], capacity: int = SAFE_BURST) -> Reply | None:
+def assembled(packets: list[Packet | None]) -> Reply:
     """Feed packets; None is a moment when the queue was seen empty."""
-    assembly = Assembly(capacity)
-    for packet in packets:
+    first, *rest = packets
+    assert first is not None
+    assembly = Assembly(SAFE_BURST, first)
+    for packet in rest:
         if packet is None:
             assembly.drained()
         else:
@@ -233,7 +235,6 @@ CUT = {
 @pytest.mark.parametrize("case", WHOLE)
 def test_a_reply_is_whole(case: str) -> None:
     reply = assembled(WHOLE[case])
-    assert reply is not None
     assert not reply.truncated
     assert reply.packets == len([packet for packet in WHOLE[case] if packet])
     assert reply.text == "m" * (reply.packets - 1) + "e"
@@ -242,12 +243,7 @@ def test_a_reply_is_whole(case: str) -> None:
 @pytest.mark.parametrize("case", CUT)
 def test_a_reply_may_be_cut(case: str) -> None:
     reply = assembled(CUT[case])
-    assert reply is not None
     assert reply.truncated
-
-
-def test_nothing_makes_no_reply() -> None:
-    assert assembled([]) is None
 
 
 def test_an_error_in_the_middle_is_the_error_of_all() -> None:
@@ -256,15 +252,21 @@ def test_an_error_in_the_middle_is_the_error_of_all() -> None:
 
 def test_a_character_cut_by_a_packet_is_whole_again() -> None:
     reply = assembled([Packet(0, True, b"\xc3"), Packet(0, False, b"\xa4")])
-    assert reply is not None
     assert reply.text == "ä"
 
 
 def test_a_reply_grows_no_further_than_the_bound() -> None:
-    assembly = Assembly(MAX_PACKETS)
+    assembly = Assembly(MAX_PACKETS, Packet(0, True, b"m"))
     datagram = Packet(0, True, b"m").to_bytes()
-    fed = sum(1 for _ in iter(lambda: assembly.feed(datagram), True)) + 1
-    assert fed == MAX_PACKETS
-    reply = assembly.reply()
-    assert reply is not None
-    assert reply.truncated
+    while assembly.feed(datagram):
+        pass
+    assert len(assembly.packets) == MAX_PACKETS
+    assert assembly.reply().truncated
+
+
+def test_a_reply_ends_with_its_end_or_with_nothing() -> None:
+    assembly = Assembly(SAFE_BURST, Packet(0, True, b"m"))
+    assert not assembly.feed(b"")
+    assert assembly.feed(Packet(0, True, b"m").to_bytes())
+    assert not assembly.feed(Packet(0, False, b"e").to_bytes())
+    assert assembly.reply() == Reply(0, "mme", 3, False)

@@ -23,8 +23,8 @@ from .errors import (
     UnansweredError,
 )
 from .names import MAX_SOCKET_PATH
-from .sockets import ROOMY_QUEUE, Sockets
-from .wire import MAX_DATAGRAM, Assembly, Reply, Request
+from .sockets import ROOMY_QUEUE, Bound, Sockets
+from .wire import MAX_DATAGRAM, SAFE_BURST, Assembly, Packet, Reply, Request, decode_text
 
 TIMEOUT = 5.0
 _QUIET = 0.5  # seconds without a packet after which the end of a reply that overflowed counts as lost
@@ -116,12 +116,13 @@ class Console(dangers.Situation):
         try:
             if self._owner is None:
                 self._owner = os.stat(self.path).st_uid
-            room = self._send_room() if long_reply else ROOMY_QUEUE
+            room = self._send_room() if long_reply else SAFE_BURST
             with self._sockets.bound(long_reply) as bound:
                 bound.sock.connect(self.path)  # from here on the host lets nobody else send to this socket
-                bound.admit(self._owner)
+                if self._owner:  # root needs no permission to answer
+                    bound.admit(self._owner)
                 self._send(bound.sock, request, deadline)
-                return self._collect(bound.sock, Assembly(min(bound.capacity, room)), deadline, request.text)
+                return self._collect(bound, min(bound.capacity, room), deadline, request.text)
         except OSError as err:
             self._owner = None
             raise self._explain(err, request.text) from err
@@ -137,27 +138,23 @@ class Console(dangers.Situation):
         if self._log is not None:
             self._log(request.text)
 
-    def _collect(self, sock: socket.socket, assembly: Assembly, deadline: float, text: str) -> Reply:
+    def _collect(self, bound: Bound, capacity: int, deadline: float, text: str) -> Reply:
         """Return the reply, or what came of it by the deadline, marked as truncated."""
         try:
-            while not assembly.feed(_receive(sock, assembly, deadline)):
-                pass
-        except OSError:
-            pass  # the time is over; whatever else it is, the command was sent
+            bound.sock.settimeout(max(deadline - time.monotonic(), 0.001))
+            first = Packet.from_bytes(bound.sock.recv(_READ_SIZE))
+            if not first.more:  # nearly always
+                return Reply(first.err, decode_text(first.data))
+            return _collect_more(bound.sock, Assembly(capacity, first), deadline)
+        except OSError as err:  # the time is over; whatever else it is, the command was sent
+            self._owner = None  # of an instance started anew by somebody else we would hear nothing
+            raise UnansweredError(
+                f"{self.umid} did not answer {text!r} within its time; it may have happened, or the instance hangs",
+                umid=self.umid,
+                command=text,
+            ) from err
         except ProtocolError as err:
             raise ProtocolError(f"{self.umid} answered {text!r} with what is no reply: {err}", umid=self.umid) from err
-        reply = assembly.reply()
-        if reply is None:
-            self._owner = None  # of an instance started anew by somebody else we would hear nothing
-            raise self._unanswered(text)
-        return reply
-
-    def _unanswered(self, text: str) -> UnansweredError:
-        return UnansweredError(
-            f"{self.umid} did not answer {text!r} within its time; it may have happened, or the instance hangs",
-            umid=self.umid,
-            command=text,
-        )
 
     def _explain(self, err: OSError, text: str) -> Exception:
         """Return the error of the tree that a failed system call means."""
@@ -224,22 +221,26 @@ class Console(dangers.Situation):
         return (size or _SEND_ROOM) // _PACKET_COST
 
 
-def _receive(sock: socket.socket, assembly: Assembly, deadline: float) -> bytes:
-    """Return the next datagram.
-
-    :raises OSError: when none comes in time
-    """
+def _collect_more(sock: socket.socket, assembly: Assembly, deadline: float) -> Reply:
+    """Return a reply of several packets, with what came of it in time."""
     left = deadline - time.monotonic()
-    if left <= 0:
-        raise socket.timeout("the time is over")  # some replies never end
-    if assembly.packets:
-        sock.setblocking(False)
-        try:
-            return sock.recv(_READ_SIZE)
-        except BlockingIOError:
-            assembly.drained()
+    while left > 0 and assembly.feed(_next(sock, assembly, left)):
+        left = deadline - time.monotonic()
+    return assembly.reply()
+
+
+def _next(sock: socket.socket, assembly: Assembly, left: float) -> bytes:
+    """Return the next datagram, or nothing when none comes in the time that is left."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(_READ_SIZE)
+    except BlockingIOError:
+        assembly.drained()
     sock.settimeout(min(left, _QUIET) if assembly.may_be_cut else left)
-    return sock.recv(_READ_SIZE)
+    try:
+        return sock.recv(_READ_SIZE)
+    except socket.timeout:
+        return b""
 
 
 _shared = Sockets()

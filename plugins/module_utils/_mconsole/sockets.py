@@ -96,7 +96,7 @@ class Bound:
 
         :raises NotAllowedError: when we are neither that user nor root
         """
-        if owner == 0 or owner == os.geteuid():  # root needs no permission
+        if owner == os.geteuid():
             return
         try:
             os.chown(self.path, owner, -1)
@@ -171,15 +171,15 @@ class Sockets:
         The directory may go under our feet: the last client of this user takes it along, and so may a cleaner.
         """
         name = f"/r{os.getpid()}-{_token}-{next(_counter)}"
-        for _try in range(_TRIES):
-            with contextlib.suppress(FileNotFoundError):
-                return self._bind_to(sock, name)
-            self._directory = ""
-        return self._bind_to(sock, name)
-
-    def _bind_to(self, sock: socket.socket, name: str) -> str:
-        path = (self._directory or self.directory) + name
-        sock.bind(path)
+        for left in range(_TRIES, -1, -1):
+            try:
+                path = (self._directory or self.directory) + name
+                sock.bind(path)
+                break
+            except FileNotFoundError:
+                self._directory = ""
+                if not left:
+                    raise
         return path
 
     def _roomy_socket(self) -> Optional[socket.socket]:

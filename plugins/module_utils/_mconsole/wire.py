@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from .errors import InputError, ProtocolError
 
@@ -153,18 +153,20 @@ class Assembly:
     can have been full.
     """
 
-    def __init__(self, capacity: int = SAFE_BURST) -> None:
+    def __init__(self, capacity: int, first: Packet) -> None:
         self.capacity = capacity
-        self.packets: List[Packet] = []
-        self._run = 0  # packets since the queue was last seen empty
+        self.packets = [first]
+        self._run = 1  # packets since the queue was last seen empty
         self._full = False
 
     def feed(self, datagram: bytes) -> bool:
-        """Take one datagram; return True when the reply has ended, or has grown beyond all bounds."""
+        """Take one datagram, or nothing when no more come; return whether to go on."""
+        if not datagram:
+            return False
         packet = Packet.from_bytes(datagram)
         self.packets.append(packet)
         self._run += 1
-        return not packet.more or len(self.packets) >= MAX_PACKETS
+        return packet.more and len(self.packets) < MAX_PACKETS
 
     def drained(self) -> None:
         """Note that the queue is empty though the reply has not ended."""
@@ -176,13 +178,8 @@ class Assembly:
         """Tell whether the queue may have overflowed by now."""
         return self._full or self._run >= self.capacity
 
-    def reply(self) -> Optional[Reply]:
-        """Return what came so far as a reply, or None when nothing did."""
-        if not self.packets:
-            return None
-        if len(self.packets) == 1:  # nearly always
-            err, more, data = self.packets[0]
-            return Reply(err, decode_text(data), 1, more)
+    def reply(self) -> Reply:
+        """Return what came so far as a reply."""
         cut = self.packets[-1].more or self._full or self._run > self.capacity
         err = next((packet.err for packet in self.packets if packet.err), 0)  # a file can fail in its middle
         text = decode_text(b"".join(packet.data for packet in self.packets))
