@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, disks, lines
-from support import devices, kernels, uml
+from support import devices, kernels, mconsole, uml
 from support import guest as guests
 from support.devices import SIZE, Device, image, step, story
 from support.operate import operate
@@ -515,6 +515,34 @@ def test_a_paused_instance_is_paused_again_whatever_happens(device, folder, clea
         assert clean.request("stop") == (1, "Already stopped")
     finally:
         clean.request("go")
+
+
+# What a boot leaves.
+
+
+@pytest.mark.parametrize(
+    "params", [{"state": "absent"}, {"state": "absent", "force": True}, {"file": "/dev/null"}], ids=str
+)
+def test_a_ghost_is_reported_and_never_removed(device, clean, params):
+    """No first disk was given, so the kernel has one called root_fs that is none; removing it would panic."""
+    refused = device(name="ubd0", **params)
+    assert refused["failed"]
+    assert "it is a ghost" in refused["msg"]
+    assert refused["commands"] == []
+    assert clean.request("config ubd0") == (0, "root_fs")
+
+
+@pytest.mark.parametrize("series", kernels.wanted())
+def test_a_line_is_set_as_soon_as_the_console_is_there(uml_dir, series):
+    """For 30-550 ms consoles and lines do not exist yet."""
+    instance = uml.launch("guest", uml_dir, kernel=kernels.path(series), wait=False)
+    try:
+        wait_until(lambda: mconsole.answers(instance.console), 30, "console")
+        done = operate("device", umid="guest", uml_dir=str(uml_dir), name="con5", channel="pts")
+        assert not done.get("failed"), done
+        assert instance.request("config con5") == (0, "pts")
+    finally:
+        instance.close()
 
 
 # What cannot be used is refused before anything is sent.

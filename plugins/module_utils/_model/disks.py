@@ -211,6 +211,10 @@ def check(sight: Sight, unit: int, want: Flat, leaving: Collection[str]) -> None
     """
     file, backing = want["file"], want.get("backing_file")
     new_cow = bool(backing) and not _exists(sight, file)
+    if new_cow and want.get("read_only"):
+        raise InputError(
+            f"there is no {file!r} yet, and the kernel cannot make a COW file for a read-only disk", path=file
+        )
     if new_cow:
         _check_kind(sight, os.path.dirname(file) or ".", (stat.S_ISDIR,), "directory for a new COW file")
     else:

@@ -89,6 +89,8 @@ def parse_eth(raw: str) -> Flat:
 
 
 def _transport(kind: str, table: Dict[str, Transport], name: object) -> Transport:
+    if not name:
+        raise InputError(f"{kind} interfaces need a transport: one of {', '.join(table)}")
     if name not in table:
         raise InputError(f"{name!r} is no transport of {kind} interfaces; expected one of {', '.join(table)}")
     return table[str(name)]

@@ -14,7 +14,7 @@ from .._mconsole.errors import UnverifiedError
 from . import pause
 from .changes import Changes
 from .device import Wish
-from .plan import Outline, State, outline, read, verdict
+from .plan import Outline, State, Step, outline, read, verdict
 from .sight import Sight
 from .sync import Plan, sync
 from .task import Task
@@ -51,25 +51,28 @@ class Transaction:
         """
         self.changes.carry_out(self.outline.steps)
         state = self.read(task)
-        for step in self.outline.steps:
-            have = state[step.name.text]
-            if step.full and have["state"] == "present" and step.name.kind.is_stuck(step.full, have):
-                self.changes.repeat(step)
-        wrong = self._settled(task)
+        for step in self._stuck(state):
+            self.changes.repeat(step)
+            state = self.read(task)
+        wrong = self._settled(task, state)
         if wrong:
             self.changes.take_back()
-            raise self.changes.failed(
-                UnverifiedError(f"the kernel said OK, and yet {'; '.join(wrong)}", umid=task.umid)
-            )
+            err = UnverifiedError(f"the kernel said OK, and yet {'; '.join(wrong)}", umid=task.umid)
+            raise self.changes.failed(err)
 
-    def _settled(self, task: Task) -> List[str]:
+    def _stuck(self, state: State) -> List[Step]:
+        """Return the steps whose devices an earlier refusal spoilt."""
+        set_now = [step for step in self.outline.steps if step.full and state[step.name.text]["state"] == "present"]
+        return [step for step in set_now if step.name.kind.is_stuck(step.full, state[step.name.text])]
+
+    def _settled(self, task: Task, state: State) -> List[str]:
         """Return what is still not as wished when the guest has had the time to show it."""
         deadline = time.monotonic() + _SETTLING
-        while True:
-            wrong = self.wrong(self.read(task))
-            if not wrong or time.monotonic() > deadline:
-                return wrong
+        wrong = self.wrong(state)
+        while wrong and time.monotonic() < deadline:
             time.sleep(_POLL)
+            wrong = self.wrong(self.read(task))
+        return wrong
 
     def wrong(self, state: State) -> List[str]:
         """Return what is not as wished, a sentence a device."""
