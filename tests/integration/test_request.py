@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,11 +29,12 @@ def kernel(request):
 
 
 @pytest.fixture(scope="module")
-def machine(kernel, tmp_path_factory) -> Iterator[uml.Instance]:
+def machine(kernel) -> Iterator[uml.Instance]:
     """Lend one instance of each kernel to the tests that leave it as it is."""
-    instance = uml.launch("guest", tmp_path_factory.mktemp("uml"), kernel=kernel)
-    yield instance
-    instance.close()
+    with tempfile.TemporaryDirectory(prefix="uml.req.") as folder:
+        instance = uml.launch("guest", Path(folder), kernel=kernel)
+        yield instance
+        instance.close()
 
 
 @pytest.fixture
