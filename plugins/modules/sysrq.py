@@ -13,8 +13,8 @@ description:
   - Sends a magic SysRq key to a running instance and returns what its kernel printed.
   - The kernel says OK to any key. Whether the guest obeyed is told by what was printed, and it is an error when its
     C(kernel.sysrq) does not allow the key, or its kernel has no such key.
-  - Keys work while the guest's userspace, or the part of the console that runs other commands, hangs; V(o) is the way out
-    then.
+  - Keys work while the guest's userspace, or the part of the console that runs other commands, hangs; V(o) is the
+    way out then.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
@@ -39,8 +39,8 @@ options:
       - V(b) restarts and V(o) powers off at once, V(c) crashes, V(e) ends and V(i) kills all processes but init, V(f)
         kills the process that uses most memory, V(j) thaws file systems. These need O(force=true), and so does V(t)
         on Linux 6.x, whose kernels it crashes.
-      - Linux 6.x mostly hangs after V(b), using a whole processor, until its process is killed. The command C(reboot) of
-        M(uml.mconsole.request) restarts such a guest.
+      - Linux 6.x mostly hangs after V(b), using a whole processor, until its process is killed. The command C(reboot)
+        of M(uml.mconsole.request) restarts such a guest.
     type: str
     required: true
     choices: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", b, c, e, f, h, i, j, m, n, o, p, q, s, t, u, w, R]

@@ -62,7 +62,7 @@ def _check_restart(task: Task) -> None:
     """Ask before, since ``b`` is answered before it is looked at; a guest that cannot be asked is believed.
 
     Kernels of the 6.x series run themselves again with the signals blocked that were so in the interrupt, SIGALRM and
-    SIGIO among them, and mostly spin for ever then (7 of 12 tries; reboot and cad never).
+    SIGIO among them, and mostly spin for ever then (8 of 12 tries; reboot and cad never).
 
     :raises RefusedError: when the guest would ignore it
     """
