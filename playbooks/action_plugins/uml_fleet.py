@@ -26,7 +26,7 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset(("seen", "format"))
+    _VALID_ARGS = frozenset(("seen", "instances", "format"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the rows, printed as well."""
@@ -34,20 +34,23 @@ class ActionModule(ActionBase):
         _checked, params = self.validate_argument_spec(
             argument_spec={
                 "seen": {"type": "dict", "required": True},
+                "instances": {"type": "list", "elements": "str", "default": []},
                 "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
             }
         )
-        rows = [row for host, answer in params["seen"].items() for row in rows_of(host, answer)]
+        seen: dict[str, Row] = params["seen"]
+        rows = [row for host in seen for row in rows_of(host, seen[host], host in params["instances"])]
         Display().display(json.dumps(rows, indent=2, default=str) if params["format"] == "json" else table(rows))
         return {**result, "changed": False, "rows": rows}
 
 
-def rows_of(host: str, answer: Row) -> list[dict[str, Any]]:
+def rows_of(host: str, answer: Row, is_instance: bool) -> list[dict[str, Any]]:
     """Return a row for each instance that an answer of instance_info tells of, or one that says why there is none."""
     if answer.get("unreachable") or answer.get("failed"):
         state = "unreachable" if answer.get("unreachable") else "failed"
         return [{"host": host, "umid": "-", "state": state, "state_reason": str(answer.get("msg", ""))}]
-    return [{"host": host, **found} for found in answer.get("instances", ())]
+    found = [{"host": host, **each} for each in answer.get("instances", ())]
+    return found or [{"host": host, "umid": "-", "state": "absent"}] * (is_instance and not answer.get("skipped"))
 
 
 def table(rows: Sequence[Row]) -> str:
