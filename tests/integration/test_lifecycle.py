@@ -305,23 +305,25 @@ def test_nothing_says_what_to_start(run: Run) -> None:
     assert "give root" in run()["msg"]
 
 
-DEADLY = {
-    "no init": ({"init": "/nonexistent"}, "Kernel panic"),
-    "an init that ends": ({"init": "/bin/true"}, "Kernel panic"),
+DEADLY: dict[str, tuple[dict[str, str], str]] = {
+    "no init in the initrd": ({"initrd": "{initrd}", "init": "/nonexistent"}, "Unable to mount root fs"),
+    "no init in the directory": ({"hostfs": "{dir}", "init": "/nonexistent"}, "Requested init /nonexistent failed"),
+    "no file system in the image": ({"image": "{dir}/empty"}, "Unable to mount root fs"),
 }
 
 
 @pytest.mark.parametrize("case", DEADLY)
 @pytest.mark.parametrize("quiet", [[], ["quiet"]], ids=["loud", "quiet"])
 def test_a_kernel_that_dies_while_booting_says_why(
-    case: str, quiet: list[str], run: Run, root: Any, uml_dir: Path
+    case: str, quiet: list[str], run: Run, initrd: str, uml_dir: Path
 ) -> None:
-    more, said = DEADLY[case]
-    result = run(root={**root, **more}, arguments=quiet, wait_timeout=50)
+    (uml_dir / "empty").write_bytes(bytes(1 << 20))
+    root, said = DEADLY[case]
+    root = {name: value.format(initrd=initrd, dir=uml_dir) for name, value in root.items()}
+    result = run(root=root, arguments=quiet)
     assert result["failed"]
-    assert said in result["msg"]
-    assert "signal 6" in result["msg"]
-    assert any(said in line for line in result["error"]["console_log_lines"])
+    assert f"signal 6 while it booted: Kernel panic - not syncing: {said}" in result["msg"].replace("VFS: ", "")
+    assert said in result["error"]["console_log_lines"][-1]
     assert result["state"] == "absent"
     assert not (uml_dir / "a").exists()
 

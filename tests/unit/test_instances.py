@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import hostproc, instances
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import hostproc, instances, states
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import (
     InputError,
     NotAllowedError,
@@ -91,7 +91,7 @@ def test_a_listening_console_is_an_instance(fake: FakeConsole, uml_dir: Path) ->
     (found,) = instances.discover([str(uml_dir)])
     assert (found.place, found.pid, found.alive) == ((fake.umid, str(uml_dir)), os.getpid(), True)
     assert instances.look(found.place) == found._replace(members=(os.getpid(),))
-    assert instances.probe(found).state == "running"
+    assert states.probe(found).state == "running"
     assert fake.received == ["version"]
 
 
@@ -100,7 +100,7 @@ def test_whatever_a_pid_file_says_a_dead_one_is_stale(pid: str | None, uml_dir: 
     dead(uml_dir, "gone", pid)
     (found,) = instances.discover([str(uml_dir)])
     assert (found.alive, found.members) == (False, ())
-    assert instances.run_state(found)[0] == "stale"
+    assert states.run_state(found)[0] == "stale"
     assert instances.places(str(uml_dir)) == [("gone", str(uml_dir))]
 
 

@@ -13,7 +13,8 @@ from typing import Any, Dict, Optional
 
 from .._mconsole import hostproc, instances
 from .._mconsole.errors import InputError
-from .._mconsole.instances import Instance, Probe
+from .._mconsole.instances import Instance
+from .._mconsole.states import Probe
 from . import guestfiles
 
 Row = Dict[str, Any]

@@ -35,7 +35,7 @@ class Stop(NamedTuple):
 class Ladder:
     """The ways down for one instance, in order; ``patience`` seconds for the guest's own shutdown.
 
-    ``state`` is its run state (:func:`instances.probe`): what is known not to answer is not asked again.
+    ``state`` is its run state (:func:`states.probe`): what is known not to answer is not asked again.
     """
 
     def __init__(self, instance: Instance, state: str, console: Console, ways: Sequence[str], patience: float) -> None:

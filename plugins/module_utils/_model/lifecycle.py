@@ -12,10 +12,11 @@ import stat
 import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from .._mconsole import hostproc, instances
+from .._mconsole import hostproc, instances, states
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError, NotAllowedError, UnansweredError, UnverifiedError
-from .._mconsole.instances import Instance, Place, Probe
+from .._mconsole.instances import Instance, Place
+from .._mconsole.states import Probe
 from . import bootline, census, ladder, launch, origin, preflight
 from .launch import Launch
 from .ready import Ready
@@ -297,7 +298,7 @@ def settle(task: Task) -> Place:
 def see(task: Task) -> Sighting:
     """Return what there is of an instance now."""
     found = instances.look(task.place)
-    return Sighting(found, instances.probe(found, task.sockets, task.timeout) if found is not None else ABSENT)
+    return Sighting(found, states.probe(found, task.sockets, task.timeout) if found is not None else ABSENT)
 
 
 def _predicted(desired: str, steps: Sequence[str], there: str) -> str:

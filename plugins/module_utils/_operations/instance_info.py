@@ -11,10 +11,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from .._mconsole import instances
+from .._mconsole import instances, states
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError
-from .._mconsole.instances import Instance, Probe
+from .._mconsole.instances import Instance
+from .._mconsole.states import Probe
 from .._model import census
 from .._model.task import Task
 
@@ -29,7 +30,7 @@ Seen = Tuple[Instance, Probe]
 def run(task: Task) -> Dict[str, Any]:
     """Look once at the host, ask each instance that can answer, and list them all by name."""
     found = [each for each in instances.discover(_uml_dirs(task)) if _is_wanted(each, task.params)]
-    probes = instances.probe_all(found, task.sockets, task.timeout)
+    probes = states.probe_all(found, task.sockets, task.timeout)
     rows = [census.row(each, probe) for each, probe in zip(found, probes)]
     for each in rows:
         if each["world_writable"]:
@@ -83,6 +84,6 @@ def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[census.Row], sub
         return {"facts": {**standard, "uml": uml}}
 
     if seen:
-        with ThreadPoolExecutor(min(instances.ASKERS, len(seen))) as pool:
+        with ThreadPoolExecutor(min(states.ASKERS, len(seen))) as pool:
             for row, found in zip(rows, pool.map(ask, seen)):
                 row.update(found)
