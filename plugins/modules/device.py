@@ -16,6 +16,8 @@ description:
   - What a device was set to is put back when the kernel refuses the new setting.
   - After a change the device is read again. What is not as wished then is a failure, whatever the kernel answered;
     what cannot be seen makes RV(verified) false, and RV(reason) says what and why.
+  - A disk that is used otherwise than by a mount, as swap for example, is found out on kernels from 6.12 on only when
+    the kernel refuses to remove it, so check mode does not foretell that.
   - Devices set at runtime are gone after a reboot of the instance; those of its command line come back.
 extends_documentation_fragment:
   - uml.mconsole.instance
@@ -33,6 +35,12 @@ options:
         may follow, as on the console, so V(ubd1r) is V(ubd1) with O(read_only=true).
       - V(con0) to V(con15) is a console line, C(/dev/tty0) to C(/dev/tty15) in the guest.
       - V(ssl0) to V(ssl63) is a serial line, C(/dev/ttyS0) to C(/dev/ttyS63) in the guest.
+      - V(vec0) and so on is a network interface, on all kernels. V(eth0) and so on is one of the old kind, on kernels
+        up to 6.12.
+      - V(virtio_uml0) to V(virtio_uml255) is a virtio device behind a vhost-user socket, on kernels from 7.2 on. It can
+        be added, and neither changed nor removed.
+      - V(vfio_uml.0000:01:00.0) is a PCI device of the VM host, by its address there, on kernels that were built with
+        CONFIG_UML_PCI_OVER_VFIO. It can be added, and neither changed nor removed.
     type: str
     required: true
   state:
@@ -43,7 +51,9 @@ options:
   config:
     description:
       - All that the device is set to, as the console takes it after C(=).
-      - For a disk C(FILE[,BACKING_FILE[,SERIAL]]), for a line C(CHANNEL[,OUTPUT_CHANNEL]).
+      - For a disk C(FILE[,BACKING_FILE[,SERIAL]]), for a line C(CHANNEL[,OUTPUT_CHANNEL]), for a C(vec) interface
+        C(transport=TRANSPORT,KEY=VALUE,...), for an C(eth) interface C(TRANSPORT,VALUE,...), for a virtio device
+        C(SOCKET:VIRTIO_ID).
       - Excludes the options that say the same one by one; a disk's flags may stand beside it.
     type: str
   file:
@@ -96,6 +106,34 @@ options:
   output:
     description: Channel of a line's output where it is not that of its input.
     type: str
+  transport:
+    description:
+      - How a network interface carries its packets.
+      - For C(vec) one of V(tap), V(raw), V(hybrid), V(gre), V(l2tpv3), V(bess), V(fd), and from 6.12 on V(vde). For
+        C(eth) one of V(tuntap), V(ethertap), V(daemon), V(slip), V(slirp), and on 6.1 V(mcast), V(ucast), V(vde).
+      - It is opened when the guest brings the interface up, and no kernel tells it before.
+    type: str
+  ifname:
+    description:
+      - Network interface of the VM host that a network interface is connected to.
+      - An instance of root makes a tap that is not there, when its guest brings the interface up.
+    type: str
+  mac:
+    description: Hardware address of a network interface. By default the kernel takes a random one each time.
+    type: str
+  settings:
+    description:
+      - What else a transport takes. For C(vec) the kernel's own keys, such as C(depth), C(gro), C(src), C(dst), C(fd).
+      - For C(eth), C(socket) and C(socket_type) of V(daemon); C(address), C(port), C(ttl) of V(mcast); C(gateway) of
+        V(tuntap), V(ethertap) and V(slip); C(command) of V(slirp).
+      - Keys that the kernel would ignore are refused.
+    type: dict
+  socket:
+    description: Socket of the VM host at which the vhost-user backend of a virtio device listens.
+    type: str
+  virtio_id:
+    description: Kind of a virtio device, such as V(1) for a network card or V(2) for a disk.
+    type: int
   force:
     description:
       - Try to remove a disk that the guest seems to use.
@@ -134,6 +172,16 @@ EXAMPLES = r"""
     umids: ["web*"]
     name: con1
     channel: pts
+
+- name: Connect the instance to a tap of the VM host
+  uml.mconsole.device:
+    umid: web1
+    name: vec0
+    transport: tap
+    ifname: tap-web1
+    mac: "52:54:00:12:34:56"
+    settings:
+      depth: 128
 
 - name: Remove the disk
   uml.mconsole.device:
@@ -191,6 +239,24 @@ device:
       description:
         - Whether the disk was configured at boot and its set-up failed, so that the guest has no such device.
           Such a disk can be neither changed nor removed.
+      type: bool
+    replaced:
+      description: Whether the VM host's file is no longer the one that the guest has open.
+      type: bool
+    mac:
+      description: Hardware address of a network interface.
+      type: str
+    mtu:
+      description: MTU of a network interface.
+      type: str
+    up:
+      description: Whether the guest has a network interface up.
+      type: bool
+    renamed:
+      description: Whether the guest gave a network interface another name.
+      type: bool
+    bound:
+      description: Whether the guest's driver works with a virtio device.
       type: bool
     channel:
       description: Channel of a line's input.

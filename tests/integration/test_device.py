@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,6 +174,17 @@ def test_a_disk_that_grew_is_not_changed_but_doubted(device, folder):
     assert f"has {SIZE} bytes, and the file now gives {2 * SIZE}" in later["reason"]
 
 
+def test_a_file_that_was_replaced_is_not_the_disk_that_the_guest_has(device, folder, machine):
+    file = image(folder / "x")
+    step(device, True, name="ubd1", file=file)
+    os.unlink(file)
+    image(folder / "x")
+    later = step(device, False, name="ubd1", file=file)
+    opened_at_once = not machine.request("version")[1].split()[2].startswith("6.1.")
+    assert later["verified"] is not opened_at_once
+    assert ("still has the old one" in later["reason"]) is opened_at_once
+
+
 def test_an_empty_file_and_dev_null_are_disks(device, folder):
     for file in (image(folder / "empty", 0), "/dev/null"):
         assert story(device, name="ubd5", file=file)["device"]["size"] == 0
@@ -246,9 +258,11 @@ def test_a_line_is_absent_when_it_has_no_channel(device, clean, line):
 
 
 def test_a_port_is_warned_about(device):
-    warned = step(device, True, name="con5", port=9001)
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]  # a port of our own: the kernels are tried side by side
+    warned = step(device, True, name="con5", port=port)
     assert "all interfaces" in warned["warnings"][0]
-    assert warned["device"]["config"] == "port:9001"
+    assert warned["device"]["config"] == f"port:{port}"
 
 
 # Network interfaces.
@@ -622,3 +636,40 @@ def test_a_backing_file_that_no_longer_fits_is_refused(device, folder, spoilt):
         refused = device(name="ubd4", **params)
         assert "does not fit" in refused["msg"]
         assert refused["commands"] == []
+
+
+# An instance of somebody else.
+
+
+@pytest.fixture(scope="module")
+def owned(make_user) -> Iterator[uml.Instance]:
+    """Lend an instance that runs as another user than these tests."""
+    owner = make_user("disks")
+    with tempfile.TemporaryDirectory(prefix="uml.own.") as folder:
+        os.chmod(folder, 0o755)
+        instance = uml.launch("guest", Path(folder) / "u", user=owner)
+        yield instance
+        instance.close()
+
+
+def test_what_the_instance_s_own_user_may_not_do_is_told(owned, folder):
+    def device(**params: Any) -> dict[str, Any]:
+        return operate("device", umid="guest", uml_dir=str(owned.uml_dir), **params)
+
+    os.chmod(folder, 0o755)
+    secret, shown = image(folder / "secret"), image(folder / "shown")
+    os.chmod(secret, 0o600)
+    refused = device(name="ubd1", file=secret)
+    assert "the instance's user may not read the file" in refused["msg"]
+    assert not refused["changed"]
+    attached = device(name="ubd2", file=shown)
+    assert attached["device"]["read_only"] is True
+    assert device(name="ubd2", state="absent")["changed"]
+    lied = device(name="ubd3", file=shown, read_only=False)
+    assert lied["error"]["kind"] == "unverified"
+    assert "read_only is True, not False" in lied["msg"]
+    assert lied["undone"] == ["remove ubd3"]
+    assert owned.request("config ubd3") == (0, "")
+    tap = device(name="vec1", transport="tap", ifname="umlnosuch2")
+    assert "no interface 'umlnosuch2'" in tap["msg"]
+    assert "the instance cannot make it" in tap["msg"]

@@ -156,8 +156,19 @@ def _of_host(sight: Sight, file: str) -> Flat:
     """Return the flags that only the process's open file shows; None while it has the file not open."""
     opened = sight.opened(file)
     if opened is None:
-        return {"synchronous": None, "shared": None}
-    return {"synchronous": bool(opened.flags & os.O_SYNC), "shared": not opened.locked}
+        return {"synchronous": None, "shared": None, "replaced": _replaced(sight, file)}
+    return {"replaced": False, "synchronous": bool(opened.flags & os.O_SYNC), "shared": not opened.locked}
+
+
+def _replaced(sight: Sight, file: str) -> Optional[bool]:
+    """Tell whether a kernel that keeps disks open has not this file open, but one of the same name before it."""
+    try:
+        found = sight.stat(file)
+    except FileNotFoundError:
+        return True
+    if found is None or not stat.S_ISREG(found.st_mode) or not sight.descriptor_numbers():
+        return None
+    return None if sight.series() < (6, 12) else True
 
 
 # What a wish implies, and what it needs.
@@ -335,6 +346,8 @@ def doubts(sight: Sight, unit: int, want: Flat, have: Flat) -> List[str]:
         found.append("the guest shows no such disk: it has no /sys")
     elif any(_unseen(want, have, key) for key in ("read_only", "discard", "serial")):
         found.append("its flags and serial number are read from the guest's /sys, which is not there")
+    if have.get("replaced"):
+        found.append("the VM host's file was replaced since the disk was attached, and the guest still has the old one")
     size = expected_size(sight, have)
     if size is not None and have.get("size") is not None and size != have["size"]:
         found.append(

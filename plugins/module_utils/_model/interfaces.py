@@ -103,7 +103,7 @@ def _accepter(kind: str, table: Dict[str, Transport], common: Tuple[str, ...]) -
         :raises InputError: when one is unknown, missing, or would be split
         """
         flat = {key: value for key, value in given.items() if key != "settings"}
-        flat.update({str(key): value for key, value in (given.get("settings") or {}).items()})
+        flat.update({str(key): value for key, value in (given.get("settings") or {}).items() if value is not None})
         row = _transport(kind, table, flat.get("transport"))
         known = {*row.needs, *row.knows, *common}
         unknown = sorted(set(flat) - known - {"transport"})
