@@ -6,6 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: mconsole
+version_added: 1.0.0
 author: The uml.mconsole contributors (@uml-mconsole)
 short_description: Talk to the management console of a User-Mode Linux instance
 description:
