@@ -18,7 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import inventory_loader
 
 from ansible_collections.uml.mconsole.plugins.inventory import instances as plugin_file
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import STATES
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.states import STATES
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _fleet, _roster, _unsafe, _vmhosts
 from support.processes import descendants
 from support.wait import wait_until
