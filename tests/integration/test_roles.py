@@ -1,0 +1,286 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The roles over real ssh: a fleet out of nothing, the same again, one line changed, and what check mode says of it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import ansible, mconsole, processes, uml, vmhost
+from support import guest as guests
+
+Fleet = dict[str, list[dict[str, Any]]]
+START, RESTART, DEVICES = (
+    "Start and stop",
+    "Restart what runs otherwise than declared",
+    "Set the devices of those that run",
+)
+
+
+class Lab:
+    """Two VM hosts (one machine, two directories) and what is declared on them."""
+
+    def __init__(self, folder: Path, home: Path, vm_host: vmhost.VmHost) -> None:
+        self.folder, self._home, self._vm_host = folder, home, vm_host
+
+    @property
+    def inventory(self) -> dict[str, Any]:
+        """Return the VM hosts, each with a directory of its own."""
+        reach = self._vm_host.inventory_vars()
+        return {name: {**reach, "place": str(self.folder / name)} for name in ("vm-a", "vm-b")}
+
+    def play(self, *roles: dict[str, Any], **options: Any) -> ansible.Result:
+        """Run roles on both VM hosts."""
+        plays = [{"hosts": options.pop("hosts", "all"), "gather_facts": False, "roles": list(roles)}]
+        env = {"ANSIBLE_PIPELINING": "true"}
+        return ansible.run_playbook(plays, self.inventory, home=self._home, env=env, **options)
+
+    def apply(self, fleet: Fleet, *roles: dict[str, Any], **options: Any) -> ansible.Result:
+        """Run some roles, and bring the fleet into its state."""
+        defaults = {"memory": "64M", "root": {"initrd": str(guests.initrd())}, "arguments": ["hostname={umid}"]}
+        instances = {
+            "role": "uml.mconsole.instances",
+            "instances_uml_dir": "{{ place }}/u",
+            "instances_defaults": {**defaults, **options.pop("defaults", {})},
+            "instances_fleet": "{{ " + repr(fleet) + "[inventory_hostname] }}",
+            "instances_prune": options.pop("prune", False),
+        }
+        return self.play(*roles, instances, **options)
+
+    def request(self, host: str, umid: str, text: str) -> str:
+        """Send a console command by the rig's own client."""
+        error, said = mconsole.request(self.folder / host / "u" / umid / "mconsole", text)
+        assert error == 0, said
+        return said
+
+    def boots(self) -> dict[str, str]:
+        """Return what names the boot of each instance there is."""
+        found = sorted(self.folder.glob("*/u/*/mconsole"))
+        places = [(path.parts[-4], path.parts[-2]) for path in found]
+        return {umid: self.request(host, umid, "proc sys/kernel/random/boot_id").strip() for host, umid in places}
+
+    def sessions(self) -> list[int]:
+        """List the processes of all instances."""
+        leaders = [int(path.read_text()) for path in self.folder.glob("*/u/*/pid")]
+        return [pid for leader in leaders for pid in processes.of_session(leader)]
+
+
+def guest(initrd: str, **options: str) -> dict[str, str]:
+    """Return the role that builds the guest."""
+    return {
+        "role": "uml.mconsole.guest",
+        "guest_initrd": initrd,
+        **{f"guest_{key}": each for key, each in options.items()},
+    }
+
+
+@pytest.fixture
+def lab(vm_host, ansible_home) -> Iterator[Lab]:
+    """Lend two empty VM hosts; whatever is started there ends with the test."""
+    folder = Path(tempfile.mkdtemp(prefix="uml.lab."))
+    for name in ("vm-a", "vm-b"):
+        (folder / name).mkdir()
+    lent = Lab(folder, ansible_home, vm_host)
+    try:
+        yield lent
+    finally:
+        processes.kill_all(lent.sessions, "an instance of the lab")
+        shutil.rmtree(folder)
+
+
+def changes(run: ansible.Result) -> dict[str, list[str]]:
+    """Return what changed: the tasks, and of a task in a loop over instances which of them."""
+    found: dict[str, set[str]] = {}
+    for task in run.ok().tasks:
+        for item in task.result.get("results", [task.result]):
+            if item.get("changed"):
+                found.setdefault(task.task.rpartition(" : ")[2], set()).update(umids(item))
+    return {task: sorted(names) for task, names in found.items()}
+
+
+def umids(item: dict[str, Any]) -> list[str]:
+    """Return the instances of one turn of a loop; of a group of them, those that changed."""
+    if "instances__instance" in item:
+        return [item["instances__instance"]["umid"]]
+    together = item.get("instances__group", {}).get("umids", [])
+    return [umid for umid in together if item["instances"][umid]["changed"] or item["instances"][umid].get("failed")]
+
+
+def ten(**changed: dict[str, Any]) -> Fleet:
+    """Return ten instances on two VM hosts, some of them with more options."""
+    declared: Fleet = {"vm-a": [], "vm-b": []}
+    for number in range(10):
+        umid = f"n{number}"
+        declared["vm-a" if number < 5 else "vm-b"].append({"umid": umid, **changed.get(umid, {})})
+    return declared
+
+
+def test_ten_instances_out_of_nothing_and_one_line_changed(lab):
+    built = {"root": {"initrd": "{{ place }}/guest.gz"}}
+    before = lab.apply(ten(), guest("{{ place }}/guest.gz"), defaults=built, check=True)
+    assert not [path for path in lab.folder.rglob("*") if not path.is_dir()]
+    first = lab.apply(ten(), guest("{{ place }}/guest.gz"), defaults=built)
+    assert changes(before) == changes(first)
+    boots = lab.boots()
+    assert sorted(boots) == [f"n{number}" for number in range(10)]
+    assert [lab.request("vm-a", "n3", "version").split()[1], lab.request("vm-b", "n7", "version").split()[1]] == [
+        "n3",
+        "n7",
+    ]
+
+    assert changes(lab.apply(ten(), guest("{{ place }}/guest.gz"), defaults=built)) == {}
+    assert lab.boots() == boots
+
+    line = ten(n7={"devices": {"con2": "pts"}})
+    told = lab.apply(line, defaults=built, check=True, diff=True)
+    assert changes(told) == {DEVICES: ["n7"]}
+    assert lab.request("vm-b", "n7", "config con2") == "null"
+    assert changes(lab.apply(line, defaults=built)) == {DEVICES: ["n7"]}
+    assert lab.request("vm-b", "n7", "config con2") == "pts"
+    assert changes(lab.apply(line, defaults=built)) == {}
+    assert lab.boots() == boots
+
+    more = ten(n2={"memory": "80M", "restart": "when_needed"}, n4={"memory": "80M"})
+    told = lab.apply(more, defaults=built, check=True, diff=True)
+    assert changes(told) == {RESTART: ["n2"]}
+    assert lab.boots() == boots
+    assert changes(lab.apply(more, defaults=built)) == {RESTART: ["n2"]}
+    assert {umid for umid, boot in lab.boots().items() if boots[umid] != boot} == {"n2"}
+    assert changes(lab.apply(more, defaults=built)) == {}
+
+
+def test_every_state_is_reached_and_kept(lab):
+    def states(**given: str) -> Fleet:
+        return {"vm-a": [{"umid": umid, "state": state} for umid, state in given.items()], "vm-b": []}
+
+    lab.apply(states(a="running", b="paused", c="running", d="absent")).ok()
+    assert changes(lab.apply(states(a="running", b="paused", c="running", d="absent"))) == {}
+    after = states(a="paused", b="running", c="stopped", d="absent")
+    assert changes(lab.apply(after, check=True)) == {START: ["a", "b", "c"]}
+    assert changes(lab.apply(after)) == {START: ["a", "b", "c"]}
+    assert changes(lab.apply(after)) == {}
+    assert sorted(path.parent.name for path in lab.folder.glob("vm-a/u/*/mconsole")) == ["a", "b"]
+    assert changes(lab.apply(states(a="absent", b="absent"))) == {START: ["a", "b"]}
+    assert list(lab.folder.glob("vm-a/u/*/")) == []
+
+
+def test_what_is_no_longer_declared_ends_when_asked_for_alone(lab, launch_guest):
+    uml_dir = lab.folder / "vm-a" / "u"
+    uml_dir.mkdir()
+    launch_guest("by-hand", uml_dir=uml_dir, wait=True)
+    one: Fleet = {"vm-a": [{"umid": "kept"}], "vm-b": []}
+    lab.apply(one).ok()
+    assert sorted(lab.boots()) == ["by-hand", "kept"]
+    told = lab.apply(one, prune=True, check=True)
+    assert changes(told) == {"End what is no longer declared": []}
+    assert sorted(lab.boots()) == ["by-hand", "kept"]
+    assert changes(lab.apply(one, prune=True)) == {"End what is no longer declared": []}
+    assert sorted(lab.boots()) == ["kept"]
+    assert changes(lab.apply(one, prune=True)) == {}
+
+
+def test_an_image_is_shared_by_cow_files_and_devices_come_back_after_a_restart(lab):
+    image = guest("", image="{{ place }}/base.ext4", image_size="24M")
+    lab.play(image).ok()
+    times = {path: path.stat().st_mtime_ns for path in lab.folder.rglob("base.ext4")}
+    options = {
+        "root": {
+            "image": str(lab.folder / "vm-a/base.ext4"),
+            "cow": str(lab.folder / "vm-a/cow/{umid}"),
+            "init": "/init",
+        },
+        "devices": {
+            "ubd1": {
+                "file": str(lab.folder / "vm-a/cow/{umid}.data"),
+                "backing_file": str(lab.folder / "vm-a/base.ext4"),
+            }
+        },
+        "restart": "when_needed",
+    }
+    fleet: Fleet = {"vm-a": [{"umid": "x"}, {"umid": "y"}], "vm-b": []}
+    lab.apply(fleet, defaults=options).ok()
+    assert changes(lab.apply(fleet, defaults=options)) == {}
+    assert "/dev/root / ext4" in lab.request("vm-a", "x", "proc mounts")
+    assert lab.request("vm-a", "y", "config ubd1").endswith("y.data," + str(lab.folder / "vm-a/base.ext4"))
+    assert changes(lab.apply(fleet, defaults={**options, "memory": "80M"})) == {RESTART: ["x", "y"]}
+    assert lab.request("vm-a", "x", "config ubd1").endswith("x.data," + str(lab.folder / "vm-a/base.ext4"))
+    lab.play(image).ok()
+    assert {path: path.stat().st_mtime_ns for path in lab.folder.rglob("base.ext4")} == times
+
+
+def test_a_guest_is_the_same_each_time_and_takes_an_overlay(lab):
+    initrd = lab.folder / "vm-a" / "guest.gz"
+    build = guest("{{ place }}/guest.gz")
+    assert changes(lab.play(build)) != {}
+    assert changes(lab.play(build)) == {}
+    before = initrd.read_bytes()
+    overlay = lab.folder / "overlay"
+    (overlay / "etc").mkdir(parents=True)
+    (overlay / "etc" / "motd").write_text("hello\n")
+    more = guest("{{ place }}/guest.gz", overlay=str(overlay))
+    assert changes(lab.play(more, check=True)) == changes(lab.play(more, check=True))
+    assert initrd.read_bytes() == before
+    lab.play(more).ok()
+    listed = subprocess.run(f"zcat {initrd} | cpio -t --quiet", shell=True, capture_output=True, text=True, check=True)
+    assert "etc/motd" in listed.stdout.splitlines()
+    assert not list(Path("/tmp").glob("build_guest.*"))
+
+
+@pytest.mark.parametrize(
+    ("fleet", "complaint"),
+    [
+        ([{"umid": ".."}], "each umid once"),
+        ([{"umid": "a"}, {"umid": "a"}], "each umid once"),
+        ([{"umid": "a/b"}], "each umid once"),
+        ([{"name": "a"}], "missing required arguments: umid"),
+        ([{"umid": "a", "colour": "red"}], "instances_fleet.colour"),
+        ([{"umid": "a", "state": "asleep"}], "value of state must be one of"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_done(lab, fleet, complaint):
+    run = lab.apply({"vm-a": fleet}, hosts="vm-a")
+    assert run.rc != 0
+    assert complaint in str(run)
+    assert not (lab.folder / "vm-a" / "u").exists()
+
+
+def test_a_machine_is_prepared_once(lab):
+    made = lab.folder / "made"
+    role = {
+        "role": "uml.mconsole.host",
+        "host_packages": ["user-mode-linux", "busybox-static"],
+        "host_kernel_source": str(uml.kernel_path()),
+        "host_kernel": f"{made}/linux",
+        "host_uml_dirs": [{"path": str(made)}, {"path": f"{made}/u", "mode": "0755"}],
+    }
+    role["host_uml_dirs"] = role["host_uml_dirs"][:]
+    plays = [{"hosts": "vm-a", "gather_facts": False, "roles": [role]}]
+    made.mkdir()
+    for check, changed in ((True, True), (False, True), (False, False), (True, False)):
+        run = ansible.run_playbook(plays, lab.inventory, check=check)
+        assert bool(changes(run)) is changed, run
+    assert (made / "linux").read_bytes() == uml.kernel_path().read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"host_kernel": "/nonexistent/linux"}, "is not a User-Mode Linux kernel that runs here"),
+        ({"host_kernel": "/bin/true"}, "is not a User-Mode Linux kernel that runs here"),
+        ({"host_taps": [{"name": "a-name-of-sixteen"}]}, "cannot be the name of an interface"),
+        ({"host_uml_dirs": [{"path": "relative"}]}, "must be an absolute path"),
+    ],
+)
+def test_what_cannot_be_prepared_is_told(lab, given, complaint):
+    run = lab.play({"role": "uml.mconsole.host", "host_packages": [], **given}, hosts="vm-a")
+    assert run.rc != 0
+    assert complaint in str(run)
