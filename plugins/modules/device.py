@@ -110,7 +110,7 @@ options:
     description:
       - How a network interface carries its packets.
       - For C(vec) one of V(tap), V(raw), V(hybrid), V(gre), V(l2tpv3), V(bess), V(fd), and from 6.12 on V(vde). For
-        C(eth) one of V(tuntap), V(ethertap), V(daemon), V(slip), V(slirp), and on 6.1 V(mcast), V(ucast), V(vde).
+        C(eth) one of V(tuntap), V(ethertap), V(daemon), V(slip), V(slirp), and on 6.1 V(mcast), V(ucast).
       - It is opened when the guest brings the interface up, and no kernel tells it before.
     type: str
   ifname:

@@ -133,7 +133,7 @@ CLASSES: dict[str, Probe] = {
     "`ssl` serial lines": has_class("config ssl1"),
     "`vec` network interfaces": has_class("config vec1"),
     "`eth` network interfaces": has_class("config eth1"),
-    "transports of `eth`": lists("eth", ("tuntap", "ethertap", "daemon", "slip", "slirp", "mcast", "ucast", "vde")),
+    "transports of `eth`": lists("eth", ("tuntap", "ethertap", "daemon", "slip", "slirp", "mcast", "ucast")),
     "`mem` memory": has_class("config mem"),
     "`virtio_uml` devices": has_class("config virtio_uml.device"),
     "`vfio_uml` devices": has_class("config vfio_uml.device"),

@@ -388,6 +388,16 @@ def test_a_result_names_the_file_that_is_missing_and_the_instance(launch, run, u
     assert refused["msg"] == "no file or block device '/nonexistent' on the VM host, as fake sees it"
 
 
+def test_vde_needs_its_helper_on_the_vm_host(launch, run, monkeypatch):
+    """The environment that is looked at is the process's at its start, which for the fake is this one's."""
+    fake = launch("7.2")
+    refused = run("device", name="vec1", transport="vde", settings={"vnl": "/run/vde"})
+    assert "no vde_plug in the PATH" in refused["msg"]
+    assert changing(fake) == []
+    launch_old = run("device", name="eth1", transport="vde")
+    assert "crashes" in launch_old["msg"]
+
+
 def test_a_folder_that_is_not_there(run, uml_dir):
     gone = run("device", name="ubd1", file="/dev/null")
     assert gone["error"]["kind"] == "not_there"

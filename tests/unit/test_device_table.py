@@ -192,6 +192,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("vec0", {"transport": "gre", "settings": {"src": "10.0.0.1"}}, "needs dst"),
     ("eth0", {"transport": "tap"}, "'tap' is no transport of eth interfaces"),
     ("eth0", {"config": "tuntap,tap0,,1.2.3.4,more"}, "gives more"),
+    ("eth0", {"config": "vde,/run/vde"}, "crashes the only kernels that have it"),
     ("eth0", {"transport": "tuntap", "settings": {"ttl": 1}}, "has no ttl"),
     ("virtio_uml3", {"config": "/s"}, "is set by SOCKET:VIRTIO_ID"),
     ("virtio_uml3", {"socket": "/s"}, "needs a socket and a virtio_id"),

@@ -59,8 +59,8 @@ ETH_TRANSPORTS: Dict[str, Transport] = {
     "ucast": Transport(("address",), ("mac", "address", "port", "remote_port"), until=(6, 12)),
     "slip": Transport((), ("gateway",)),
     "slirp": Transport((), ("mac", "command")),
-    "vde": Transport((), ("socket", "mac", "port", "group", "mode", "description"), until=(6, 12)),
 }
+_DEADLY = "vde"  # 6.1 alone has it for eth, and dies of it: its library calls overflow the kernel's stack
 _DAEMON_SOCKET = "/tmp/uml.ctl"  # CONFIG_UML_NET_DAEMON_DEFAULT_SOCK as Debian has it
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
@@ -89,6 +89,10 @@ def parse_eth(raw: str) -> Flat:
 
 
 def _transport(kind: str, table: Dict[str, Transport], name: object) -> Transport:
+    if kind == "eth" and name == _DEADLY:
+        raise InputError(
+            "the transport vde of eth interfaces crashes the only kernels that have it (6.1); use vec on 6.12"
+        )
     if not name:
         raise InputError(f"{kind} interfaces need a transport: one of {', '.join(table)}")
     if name not in table:
@@ -209,6 +213,8 @@ def _checker(kind: str, table: Dict[str, Transport]) -> Callable[[Sight, int, Fl
         _check_ifname(sight, want)
         if want["transport"] == "daemon":
             _check_socket(sight, want.get("socket") or _DAEMON_SOCKET)
+        if want["transport"] == "vde":
+            _check_vde_plug(sight)
         if want["transport"] == "fd" and want["fd"].isdigit() and sight.has_descriptor(int(want["fd"])) is False:
             raise InputError(f"{sight.umid} has no descriptor {want['fd']}; it can use those it was started with")
 
@@ -234,6 +240,13 @@ def _check_socket(sight: Sight, path: str) -> None:
         raise InputError(
             f"no switch listens at {path!r} on the VM host; the kernel would say OK and make no interface", path=path
         ) from None
+
+
+def _check_vde_plug(sight: Sight) -> None:
+    """Refuse vde where its helper is missing: the guest would spin when it brings the interface up (seen on 7.2)."""
+    folders = (sight.environment().get("PATH") or os.defpath).split(":")
+    if not any(os.path.exists(sight.host_path(os.path.join(folder, "vde_plug")) or "/") for folder in folders):
+        raise InputError(f"no vde_plug in the PATH of {sight.umid} on the VM host, and the transport vde needs it")
 
 
 def claim(sight: Sight, want: Flat) -> Optional[str]:
