@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The playbooks by their names, over real ssh, on fleets with something wrong in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import ansible, mconsole, processes, uml
+from support import guest as guests
+from support.operate import operate
+
+
+@pytest.fixture
+def play(vm_host, uml_dir, ansible_home):
+    """Lend `play(name, *umids, **variables)`: a playbook of the collection, with instances as inventory hosts."""
+
+    def play(name: str, *umids: str, more: dict[str, Any] | None = None, **options: Any) -> ansible.Result:
+        reach = {**vm_host.inventory_vars(), "ansible_uml_dir": str(uml_dir), "ansible_uml_timeout": 2}
+        instance = {**reach, "ansible_connection": "uml.mconsole.mconsole"}
+        hosts = {umid: dict(instance) for umid in umids}
+        for host, variables in (more or {}).items():
+            hosts[host] = {**reach, **hosts.get(host, {}), **variables}
+        words = [
+            word
+            for key in list(options)
+            if key not in ("check", "diff")
+            for word in ("-e", f"{key}={options.pop(key)}")
+        ]
+        return ansible.run_playbook(f"uml.mconsole.{name}", hosts, home=ansible_home, extra_args=words, **options)
+
+    return play
+
+
+def table(run: ansible.Result) -> dict[str, str]:
+    """Return the lines of the table by their first two columns."""
+    lines = run.stdout.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("---"))
+    rows = lines[start + 1 : lines.index("", start)]
+    return {" ".join(row.split()[:2]): " ".join(row.split()[2:]) for row in rows}
+
+
+# status
+
+
+def test_the_table_tells_how_each_instance_is(play, launch_guest, uml_dir):
+    disk = guests.ext4_image(uml_dir / "disk")
+    launch_guest("well", f"ubd1={disk}", "con3=pts")
+    launch_guest("paused").request("stop")
+    hung = launch_guest("hung")
+    os.kill(hung.pid, signal.SIGSTOP)
+    try:
+        more = {"vm1": {}, "gone": {"ansible_port": 1}}
+        run = play("status", more=more).ok()
+    finally:
+        os.kill(hung.pid, signal.SIGCONT)
+    rows = table(run)
+    assert sorted(rows) == ["gone -", "vm1 hung", "vm1 paused", "vm1 well"]
+    assert re.fullmatch(r"running \d+\.\d+\.\d+ \d+/\d+ MB \d+s \d\.\d\d ubd0\S* ubd1\(8M\) con3=pts", rows["vm1 well"])
+    assert rows["vm1 paused"].startswith("paused ")
+    assert rows["vm1 hung"].startswith("hung ")
+    assert rows["gone -"].startswith("unreachable ")
+    assert re.search(r"^vm1 hung: .*stopped", run.stdout, re.MULTILINE)
+    assert re.search(r"^gone -: .*Connection refused", run.stdout, re.MULTILINE | re.DOTALL)
+
+
+def test_the_table_is_json_for_programs_and_tells_of_instance_hosts(play, launch_guest):
+    launch_guest("here")
+    run = play("status", "here", "nowhere", format="json").ok()
+    text = run.stdout[run.stdout.index("\n[") : run.stdout.index("\n]") + 2]
+    rows = {row["host"]: row for row in json.loads(text)}
+    assert (rows["here"]["state"], rows["nowhere"]["state"]) == ("running", "absent")
+    assert rows["here"]["facts"]["hostname"] == "here"
+
+
+def test_a_guest_cannot_write_to_the_terminal_by_its_name(play, launch_guest):
+    guest = launch_guest("evil")
+    guest.guest("hostname \"$(printf 'a\\033[31mb')\"")
+    assert "\x1b" not in play("status", "evil").ok().stdout
+
+
+# reconfigure
+
+
+def test_reconfigure_gives_each_its_devices_once(play, launch_guest):
+    guest = launch_guest("one")
+    launch_guest("bare")
+    declared = {"one": {"reconfigure_devices": {"con4": "pts", "ubd1": str(guests.ext4_image(guest.scratch / "d"))}}}
+    told = play("reconfigure", "one", "bare", more={**declared, "vm1": {}}, check=True, diff=True).ok()
+    assert told.task("one", "Set the devices").changed
+    assert guest.request("config con4") == (0, "null")
+    run = play("reconfigure", "one", "bare", more={**declared, "vm1": {}}).ok()
+    assert run.result("one", "Set the devices")["commands"] == told.result("one", "Set the devices")["commands"]
+    assert guest.request("config con4") == (0, "pts")
+    assert "changed=0" in play("reconfigure", "one", more=declared).ok().stdout
+
+
+# rolling_restart
+
+
+@pytest.fixture
+def four(uml_dir):
+    """Lend four instances, each with an initrd of its own; whatever takes their place ends with the test."""
+    for umid in "abcd":
+        shutil.copy(guests.initrd(), uml_dir / f"{umid}.gz")
+    root = {"initrd": f"{uml_dir}/{{umid}}.gz"}
+    started = operate("instance", umids=list("abcd"), uml_dir=str(uml_dir), root=root, kernel=str(uml.kernel_path()))
+    assert not started.get("failed"), started
+    yield lambda: {path.parent.name: boot_id(path) for path in uml_dir.glob("*/mconsole")}
+    pids = [int(path.read_text()) for path in uml_dir.glob("*/pid")]
+    processes.kill_all(lambda: [each for pid in pids for each in processes.of_session(pid)], "an instance")
+
+
+def boot_id(console: Path) -> str:
+    """Return what names this boot."""
+    return mconsole.request(console, "proc sys/kernel/random/boot_id")[1].strip()
+
+
+def test_a_rolling_restart_stops_at_one_that_does_not_come_back(play, four, uml_dir):
+    before = four()
+    assert sorted(before) == ["a", "b", "c", "d"]
+    (uml_dir / "b.gz").write_bytes(b"no initrd")
+    run = play("rolling_restart", *"abcd", more={"vm1": {}})
+    assert run.rc != 0
+    assert "Kernel panic" in str(run)
+    after = four()
+    assert sorted(after) == ["a", "c", "d"]
+    assert [umid for umid in after if after[umid] != before[umid]] == ["a"]
+
+
+def test_a_rolling_restart_goes_on_where_some_may_fail(play, four, uml_dir):
+    before = four()
+    play("rolling_restart", *"abcd", check=True).ok()
+    assert four() == before
+    (uml_dir / "b.gz").write_bytes(b"no initrd")
+    play("rolling_restart", *"abcd", batch=2, max_fail_percentage=50)
+    after = four()
+    assert sorted(umid for umid in after if after[umid] != before[umid]) == ["a", "c", "d"]
+
+
+# crash_report
+
+
+def test_a_crash_report_holds_what_can_be_had_and_no_more_than_asked(play, launch_guest, tmp_path):
+    launch_guest("well")
+    hung = launch_guest("hung")
+    os.kill(hung.pid, signal.SIGSTOP)
+    try:
+        run = play("crash_report", "well", "hung", more={"vm1": {}}, directory=tmp_path, max_size=2000).ok()
+    finally:
+        os.kill(hung.pid, signal.SIGCONT)
+    reports = {path.name.partition("-")[0]: path for path in tmp_path.iterdir()}
+    assert sorted(reports) == ["hung", "well"]
+    files = ["console.txt", "facts.json", "instance.json", "proc.txt", "stack.txt", "sysrq.txt"]
+    for report in reports.values():
+        assert sorted(path.name for path in report.iterdir()) == files
+        assert all(path.stat().st_size <= 2001 for path in report.iterdir())
+        assert guests.UP in (report / "console.txt").read_text()
+    assert "Call Trace" in (reports["well"] / "stack.txt").read_text()
+    assert "did not answer" in (reports["hung"] / "proc.txt").read_text()
+    assert str(reports["well"]) in run.stdout
