@@ -156,7 +156,8 @@ def test_a_directory_of_the_host_is_the_root(run: Run, uml_dir: Path) -> None:
 def test_devices_and_arguments_are_there_from_the_start(run: Run, root: Any, uml_dir: Path) -> None:
     disk = guests.ext4_image(uml_dir / "data.ext4")
     devices = {"ubd1": {"file": str(disk), "read_only": True}, "ssl1": "pts", "con1": "null"}
-    good(run(root=root, devices=devices, arguments={"hostname": "{umid}.example", "panic": 5, "debug": None}))
+    arguments = {"hostname": "{umid}.example", "panic": 5, "debug": None}
+    good(run(root=root, devices=devices, arguments=arguments, wait_for="log", wait_pattern="guest is up"))
     assert request(uml_dir, "config ubd1") == (0, str(disk))
     assert request(uml_dir, "proc 1/root/sys/block/ubdb/ro")[1].strip() == "1"
     words = request(uml_dir, "proc cmdline")[1].split()
