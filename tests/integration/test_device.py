@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, disks, lines
-from support import devices, kernels, mconsole, uml
+from support import devices, kernels, mconsole, uml, vhost
 from support import guest as guests
 from support.devices import SIZE, Device, image, step, story
 from support.operate import operate
@@ -368,6 +368,23 @@ def test_virtio_devices_are_there_from_7_2(device, machine, folder):
     assert "no socket" in device(name="virtio_uml8", socket=str(folder / "none"), virtio_id=1)["msg"]
 
 
+@pytest.mark.parametrize("series", ["7.2"])
+def test_a_virtio_device_is_set_once_and_stays(series, folder):
+    """It can be neither changed nor removed, so it gets an instance of its own."""
+    with vhost.backend(folder / "vhost"), devices.machine(series) as instance:
+
+        def device(check: bool = False, **params: Any) -> dict[str, Any]:
+            return operate("device", check, umid="guest", uml_dir=str(instance.uml_dir), **params)
+
+        done = story(device, name="virtio_uml3", config=f"{folder}/vhost:60")
+        assert done["commands"] == [f"config virtio_uml.device={folder}/vhost:60:3"]
+        assert done["verified"], done["reason"]
+        assert done["device"]["bound"] is True
+        step(device, False, name="virtio_uml.3", socket=f"{folder}/./vhost", virtio_id=60)
+        for params in ({"state": "absent"}, {"config": f"{folder}/vhost:61"}):
+            assert "can be neither changed nor removed" in device(name="virtio_uml3", **params)["msg"]
+
+
 def test_no_kernel_of_debian_passes_pci_devices_through(device):
     refused = device(name="vfio_uml.0000:01:00.0")
     assert refused["failed"]
@@ -430,7 +447,7 @@ def test_a_refused_change_puts_the_old_disk_back(device, folder, clean, monkeypa
     assert refused["error"]["kind"] == "refused"
     assert "the instance finds no such file" in refused["msg"]
     assert "restored" in refused["msg"]
-    assert refused["restored"]
+    assert refused["restored"], refused
     assert refused["undone"] == [f"config ubd9t={old},,s1"] or refused["undone"][-1] == f"config ubd9t={old},,s1"
     assert refused["diff"]["before"] == refused["diff"]["after"]
     assert not refused["changed"]

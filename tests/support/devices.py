@@ -65,7 +65,17 @@ def step(device: Device, expected_change: bool, **params: Any) -> dict[str, Any]
     assert not done.get("failed"), done
     assert foretold["commands"] == done["commands"]
     assert foretold["changed"] == done["changed"] == expected_change, done
+    assert_foretold(foretold["diff"]["after"], done["diff"]["after"])
     return done
+
+
+def assert_foretold(foretold: dict[str, Any], done: dict[str, Any]) -> None:
+    """See that what was foretold of a device, or of several, is what came; what cannot be foretold is left out."""
+    for key, value in foretold.items():
+        if isinstance(value, dict):
+            assert_foretold(value, done[key])
+        elif value is not None and done.get(key) is not None:
+            assert done[key] == value, (key, foretold, done)
 
 
 def story(device: Device, **params: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from .row import Name
 
 _NO_DEVICE = -19  # "Device doesn't exist"
 _POLL = 0.01
-_CLOSING = 1.5  # seconds; 6.12 and later keep a disk open for 2-40 ms after it was set, longer under load
+_CLOSING = 5.0  # seconds; 6.12 and later keep a disk open for 2-40 ms after it was set, much longer on a busy host
 
 
 class Changes:

@@ -374,6 +374,12 @@ def expected_size(sight: Sight, flat: Flat) -> Optional[int]:
     return None if length is None else -(-length // SECTOR) * SECTOR
 
 
+def foresee(sight: Sight, sent: Flat) -> Flat:
+    """Return what will be read back of a disk, as far as it follows from the files."""
+    told = ",".join(filter(None, (sent["file"], sent.get("backing_file"))))
+    return {"config": told, "size": expected_size(sight, sent), "mounts": []}
+
+
 MEANINGS = (
     Meaning(-2, "determine size", "the instance finds no such file"),
     Meaning(-13, "determine size", "the instance's user may not read the file"),
@@ -427,6 +433,7 @@ DISK = DeviceClass(
     check=check,
     in_use=in_use,
     doubts=doubts,
+    foresee=foresee,
     number=number,
     kept=("read_only", "synchronous", "shared", "discard", "serial"),
     claim=claim,

@@ -187,6 +187,11 @@ def _has_display(environment: Dict[str, str]) -> bool:
     return not environment or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
+def foresee(sight: Sight, sent: Flat) -> Flat:
+    """Return what will be read back of a line that the guest has not open."""
+    return {"config": sent["channel"], "output": None}
+
+
 def warnings(want: Flat) -> List[str]:
     """Return what a user should know of these channels."""
     channels = [str(want.get(key)) for key in ("channel", "output")]
@@ -218,6 +223,7 @@ def _row(**values: Any) -> DeviceClass:
         canonical=canonical,
         check=check,
         doubts=doubts,
+        foresee=foresee,
         warnings=warnings,
         meanings=MEANINGS,
         **values,

@@ -189,6 +189,7 @@ class _Planned:
             return self.have
         full = self._full()
         shown = {key: full.get(key) for key in self._kind.canonical(self._sight, full)}
+        shown.update(self._kind.foresee(self._sight, full))
         return {**self.have, "state": "present", **{key: value for key, value in shown.items() if value is not None}}
 
     def reason(self) -> str:

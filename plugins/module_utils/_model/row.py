@@ -36,7 +36,8 @@ class DeviceClass:
     The functions take flat dicts: ``parse`` what follows ``=`` on the console, ``accept`` the options that were given
     (refusing what the kernel would misread), ``render`` options for the console, ``read`` what is there now,
     ``complete`` what a wish implies, ``canonical`` values that are equal when they mean the same, ``check`` what the
-    VM host must have, ``in_use`` why it must not be removed, ``doubts`` what could not be verified. ``label`` and
+    VM host must have, ``in_use`` why it must not be removed, ``doubts`` what could not be verified,
+    ``foresee`` what will be read back. ``label`` and
     ``text`` are for classes whose name or command is not just the class with a number; ``queried`` tells whether the
     console says what a device is set to, and ``kept`` which options outlive a change of others. ``claim`` names
     what only one device can have; ``traces`` are the
@@ -61,6 +62,7 @@ class DeviceClass:
     check: Callable[[Sight, int, Flat, Collection[str]], None] = lambda sight, unit, want, leaving: None
     in_use: Callable[[Sight, int, Flat], Optional[str]] = lambda sight, unit, have: None
     doubts: Callable[[Sight, int, Flat, Flat], List[str]] = lambda sight, unit, want, have: []
+    foresee: Callable[[Sight, Flat], Flat] = lambda sight, sent: {}
     warnings: Callable[[Flat], List[str]] = lambda want: []
     number: Callable[[str], int] = int
     label: Optional[Callable[[int], str]] = None
