@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
+import stat
 import time
 from typing import Any, Dict, Iterator, List, Optional
 
 from .._mconsole.console import TIMEOUT, Console
-from .._mconsole.errors import UnansweredError
+from .._mconsole.errors import NotThereError, UnansweredError
 from .._mconsole.instances import Place
 from .._mconsole.sockets import Sockets
 
@@ -75,10 +77,26 @@ class Task:
         The lock is on the kernel's own pid file, so it leaves nothing behind and is gone with its holder.
 
         :raises UnansweredError: when another client holds it for longer than the time-out
+        :raises NotThereError: when there is no such file, or something else in its place
         """
-        with open(self.place.pid_file, "rb") as stream:
-            _lock(stream.fileno(), time.monotonic() + max(self.timeout, 30.0), self.umid)
+        descriptor = _open_regular(self.place.pid_file, self.umid)
+        try:
+            _lock(descriptor, time.monotonic() + max(self.timeout, 30.0), self.umid)
             yield
+        finally:
+            os.close(descriptor)
+
+
+def _open_regular(path: str, umid: str) -> int:
+    """Return a descriptor of a file; a pipe or a link in its place, which another user may put there, is refused."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as err:
+        raise NotThereError(f"the instance {umid!r} has no pid file {path}: {err.strerror}", umid=umid) from err
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotThereError(f"what should be the pid file of {umid!r}, {path}, is no file", umid=umid)
+    return descriptor
 
 
 def _lock(descriptor: int, deadline: float, umid: str) -> None:

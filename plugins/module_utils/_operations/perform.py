@@ -26,15 +26,22 @@ def perform(
     operation: ModuleType, params: Dict[str, Any], check: bool = False, sockets: Optional[Sockets] = None
 ) -> Result:
     """Return the result of an operation, as its module returns it; errors of the tree become ``failed``."""
-    sockets = sockets or Sockets()
+    shared = sockets or Sockets()
     try:
-        if operation.SCOPE == "host":
-            return _run(operation, Task(params, check, sockets=sockets))
-        if params.get("umids") is not None:
-            return _run_many(operation, params, check, sockets)
-        return _run(operation, Task(params, check, _place(operation, params), sockets))
+        return _dispatch(operation, params, check, shared)
     except Error as err:
         return failure(err)
+    finally:
+        if sockets is None:
+            shared.close()
+
+
+def _dispatch(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: Sockets) -> Result:
+    if operation.SCOPE == "host":
+        return _run(operation, Task(params, check, sockets=sockets))
+    if params.get("umids") is not None:
+        return _run_many(operation, params, check, sockets)
+    return _run(operation, Task(params, check, _place(operation, params), sockets))
 
 
 def failure(err: Error) -> Result:
