@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -56,7 +55,7 @@ def compare(path: str) -> tuple[list[float], list[float]]:
     own, numbers = f"{private_directory()}/bench-{os.getpid()}", count()
     bare: list[float] = []
     ours: list[float] = []
-    for _ in range(PAIRS):
+    for _each in range(PAIRS):
         bare.append(seconds(lambda: bare_exchange(path, f"{own}-{next(numbers)}")))
         ours.append(seconds(lambda: console.command("version")))
     return bare, ours

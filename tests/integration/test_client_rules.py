@@ -185,7 +185,7 @@ def test_rule_04_many_clients_hear_their_own_answers(lasting: uml.Instance, to: 
 
     def ask(number: int) -> None:
         console = to(lasting, timeout=30)
-        for _ in range(10):
+        for _each in range(10):
             said = console.ask(f"config con{number}")
             if said != (None if number > 15 else "null"):
                 wrong.append(said)
@@ -211,7 +211,7 @@ def big(lasting: uml.Instance) -> str:
 
 
 def test_rule_05_a_large_file_arrives_whole(lasting: uml.Instance, big: str, to: Make) -> None:
-    for _ in range(5):
+    for _each in range(5):
         reply = to(lasting).command("proc 1/root/root/big")
         assert (reply.truncated, reply.text) == (False, "\n" + big)
 
@@ -236,7 +236,7 @@ def test_rule_05_without_room_it_says_that_it_is_cut(launch_guest: Callable[...,
     (guest.agent / "big").write_text("0123456\n" * (BIG // 8))
     guest.guest("cp /agent/big /root/big")
     console = Console(str(guest.console), sockets=Sockets(roomy=False))
-    for _ in range(5):
+    for _each in range(5):
         reply = console.command("proc 1/root/root/big")
         assert reply.truncated or len(reply.text) == BIG + 1
 
@@ -244,7 +244,7 @@ def test_rule_05_without_room_it_says_that_it_is_cut(launch_guest: Callable[...,
 def test_rule_05_what_fits_a_queue_needs_no_room(lasting: uml.Instance) -> None:
     lasting.guest("head -c 4095 /dev/zero | tr '\\0' x > /root/fits")
     console = Console(str(lasting.console), sockets=Sockets(roomy=False))
-    for _ in range(20):
+    for _each in range(20):
         assert console.proc("1/root/root/fits") == "x" * 4095
 
 

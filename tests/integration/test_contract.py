@@ -111,7 +111,7 @@ def talk(path: Path, *datagrams: bytes, answers: int = 1) -> list[bytes]:
         sock.settimeout(5)
         for datagram in datagrams:
             sock.sendto(datagram, str(path))
-        return [sock.recv(4096) for _ in range(answers)]
+        return [sock.recv(4096) for _each in range(answers)]
 
 
 def packed(text: bytes, version: int = 2, length: int | None = None) -> bytes:

@@ -556,7 +556,7 @@ def test_a_paused_instance_is_paused_again_whatever_happens(device, folder, clea
 )
 def test_a_ghost_is_reported_and_never_removed(device, clean, params):
     """No first disk was given, so the kernel has one called root_fs that is none; removing it would panic."""
-    refused = device(name="ubd0", **params)
+    refused = device(**{"name": "ubd0", **params})
     assert refused["failed"]
     assert "it is a ghost" in refused["msg"]
     assert refused["commands"] == []

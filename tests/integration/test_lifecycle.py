@@ -178,7 +178,7 @@ def test_many_are_started_by_one_task(run: Run, root: Any, uml_dir: Path) -> Non
 
 def test_two_tasks_at_once_start_one(run: Run, root: Any, uml_dir: Path) -> None:
     results: list[dict[str, Any]] = []
-    threads = [threading.Thread(target=lambda: results.append(run(root=root))) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: results.append(run(root=root))) for _each in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -228,6 +228,6 @@ def endless(packets: list[bytes]) -> Iterator[bytes]:
 
 def huge(packets: list[bytes]) -> Iterator[bytes]:
     """Answer with 10 MB."""
-    for _ in range(10 * (1 << 20) // ROOM):
+    for _each in range(10 * (1 << 20) // ROOM):
         yield HEADER.pack(0, 1, ROOM + 1) + b"z" * ROOM + b"\0"
     yield HEADER.pack(0, 0, 1) + b"\0"

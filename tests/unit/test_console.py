@@ -335,7 +335,7 @@ def test_many_threads_share_one_maker_of_sockets(fake: FakeConsole, sockets: Soc
 
     def ask(number: int) -> None:
         console = Console(str(fake.console), sockets=sockets, timeout=60)
-        for _ in range(5):
+        for _each in range(5):
             said = console.ask(f"config ssl{number}") if number % 2 else console.proc(f"f{number}")
             if said != (f"fd:{number}" if number % 2 else f"{number}" * 5000):
                 wrong.append(said)

@@ -237,7 +237,7 @@ def test_a_name_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path: Path) -> N
                 most.append(len(inside))
                 inside.pop()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work) for _each in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -196,7 +196,7 @@ def sendable(path: str) -> bool:
 def test_no_two_sockets_have_one_path(maker: Sockets) -> None:
     """A late answer goes to the path that asked."""
     paths = set()
-    for _ in range(50):
+    for _each in range(50):
         with maker.bound(False) as bound:
             paths.add(bound.path)
     assert len(paths) == 50
@@ -281,7 +281,7 @@ def test_where_no_namespace_is_allowed_there_is_no_room(maker: Sockets, monkeypa
         raise OSError(1, "not here")
 
     monkeypatch.setattr(sockets, "_enter_roomy_namespace", refuse)
-    for _ in range(3):
+    for _each in range(3):
         with maker.bound(True) as bound:
             assert bound.capacity == HOST
 
@@ -292,7 +292,7 @@ def test_a_child_that_died_is_missed_by_nobody(maker: Sockets) -> None:
     assert nursery is not None
     os.kill(nursery._pid, signal.SIGKILL)
     capacities = []
-    for _ in range(20):
+    for _each in range(20):
         with maker.bound(True) as bound:
             capacities.append(bound.capacity)
     assert capacities == sorted(capacities, reverse=True)
@@ -365,7 +365,7 @@ def test_comers_and_goers_get_their_sockets(maker: Sockets) -> None:
     failed: list[Exception] = []
 
     def come_and_go() -> None:
-        for _ in range(50):
+        for _each in range(50):
             mine = Sockets(roomy=False)
             try:
                 mine.bound(False).__exit__()
@@ -373,7 +373,7 @@ def test_comers_and_goers_get_their_sockets(maker: Sockets) -> None:
                 failed.append(err)
             mine.close()
 
-    threads = [threading.Thread(target=come_and_go) for _ in range(8)]
+    threads = [threading.Thread(target=come_and_go) for _each in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -400,7 +400,7 @@ def test_two_thousand_exchanges_leave_nothing(uml_dir: Path, maker: Sockets) -> 
 def test_failed_exchanges_leave_nothing(uml_dir: Path, maker: Sockets) -> None:
     maker.bound(False).__exit__()
     before, names = descriptors(), os.listdir(maker.directory)
-    for _ in range(100):
+    for _each in range(100):
         with pytest.raises(Error):
             Console(str(uml_dir / "none" / "mconsole"), sockets=maker).command("version")
     assert (descriptors(), os.listdir(maker.directory)) == (before, names)
@@ -410,11 +410,11 @@ def test_threads_share_the_child(maker: Sockets) -> None:
     capacities: list[int] = []
 
     def take() -> None:
-        for _ in range(10):
+        for _each in range(10):
             with maker.bound(True) as bound:
                 capacities.append(bound.capacity)
 
-    threads = [threading.Thread(target=take) for _ in range(64)]
+    threads = [threading.Thread(target=take) for _each in range(64)]
     for thread in threads:
         thread.start()
     for thread in threads:

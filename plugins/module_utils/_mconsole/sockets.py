@@ -267,7 +267,7 @@ def _close_all_but(keep: int) -> None:
 
 
 def _hand_over(channel: socket.socket) -> None:
-    made = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(_BATCH)]
+    made = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _each in range(_BATCH)]
     descriptors = array.array("i", [sock.fileno() for sock in made])
     channel.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
     for sock in made:

@@ -14,7 +14,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .._mconsole import hostproc, instances, states
 from .._mconsole.console import Console
-from .._mconsole.errors import Error, InputError, NotAllowedError, UnansweredError, UnverifiedError
+from .._mconsole.errors import Error, InputError, NotAllowedError, NotThereError, UnansweredError, UnverifiedError
 from .._mconsole.instances import Instance, Place
 from .._mconsole.states import Probe
 from . import bootline, census, ladder, launch, origin, preflight
@@ -207,7 +207,7 @@ class Lifecycle:
             "start": self._start,
         }
         with contextlib.ExitStack() as stack:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, NotThereError):  # what is not there yet has no pid file
                 stack.enter_context(task.exclusive())
             for step in plan.steps:
                 table[step]()
