@@ -30,11 +30,11 @@ def validated(name: str, params: dict[str, Any]) -> dict[str, Any]:
     return result.validated_parameters
 
 
-def operate(name: str, check: bool = False, sockets: Sockets | None = None, /, **params: Any) -> dict[str, Any]:
+def operate(operation: str, check: bool = False, sockets: Sockets | None = None, /, **params: Any) -> dict[str, Any]:
     """Return the result of an operation; many in a row are faster with sockets of their own."""
     ours = sockets or Sockets()
     try:
-        return perform(load(name), validated(name, params), check, ours)
+        return perform(load(operation), validated(operation, params), check, ours)
     finally:
         if sockets is None:
             ours.close()
