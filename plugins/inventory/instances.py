@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: instances
-author: the uml.mconsole contributors
+author: The uml.mconsole contributors (@uml-mconsole)
 version_added: 1.0.0
 short_description: The User-Mode Linux instances of many VM hosts
 description:
