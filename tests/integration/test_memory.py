@@ -70,7 +70,7 @@ def test_memory_is_taken_once_and_given_back_once(memory, guest):
     foretold = memory(check=True, size="120M")
     assert foretold["commands"] == ["config mem=-40960K"]
     assert foretold["diff"]["after"] == {"size": 120 * MIB}
-    assert abs(free(guest) - before) < 8
+    assert abs(free(guest) - before) < 4
     taken = memory(size="120M")
     assert taken["commands"] == foretold["commands"]
     assert taken["changed"]
@@ -91,10 +91,10 @@ def test_memory_is_taken_once_and_given_back_once(memory, guest):
 
 
 def test_what_is_taken_goes_back_to_the_vm_host(memory, guest):
-    guest.guest("mount -o remount,size=95% /tmp && dd if=/dev/zero of=/tmp/fill bs=1M count=110 && rm /tmp/fill")
+    guest.guest("mount -o remount,size=95% /tmp && dd if=/dev/zero of=/tmp/fill bs=1M count=95 && rm /tmp/fill")
     before = memory(size="max")["memory"]["resident"]
     after = memory(size="110M")["memory"]["resident"]
-    assert before - after > 30 * MIB
+    assert before - after > 10 * MIB  # the rest had never been used, so the VM host never gave it
 
 
 def test_a_guest_that_works_does_not_look_smaller(memory, guest):
@@ -139,7 +139,7 @@ def test_what_cannot_be_is_refused_before_anything_is_taken(memory, guest, param
         assert refused["failed"]
         assert said in refused["msg"]
         assert refused["commands"] == []
-    assert abs(free(guest) - before) < 8
+    assert abs(free(guest) - before) < 4
 
 
 def test_a_paused_guest_is_left_alone_or_paused_again(memory, guest):

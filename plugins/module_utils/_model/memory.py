@@ -36,6 +36,7 @@ _ACCOUNTED = (
 )
 _CHUNK = 256 * KIB  # asked for at least: a guest that is full of caches drops some only when it runs short
 _PATIENCE = 3.0  # seconds without progress after which a guest has nothing more to give
+_NEAR = 0.3  # the same, once it is within the tolerance
 _POLL = 0.02
 
 
@@ -166,40 +167,52 @@ def mib(value: int) -> str:
 
 
 def bring(task: Task, wanted: int, tolerance: int, reserve: int) -> None:
-    """Take or give until the guest has the size: several times where it has to drop its caches first.
+    """Give at once, or take: at once where so much is free, else bit by bit while the guest drops its caches.
 
     :raises UnverifiedError: when it has nothing more to give
+    :raises DangerError: when it uses more itself meanwhile
     """
-    deadline = time.monotonic() + _PATIENCE
     now = read(Sight(task.console))
-    best = abs(now.size - wanted)
-    while abs(now.size - wanted) > tolerance:
-        text = next_command(task, now, wanted, tolerance, reserve)
-        if text is not None:
-            task.console.command(text)
+    delta = missing(now, wanted)
+    if delta <= 0 or delta <= now.spare:
+        task.console.command(command(delta))
+        return
+    take_slowly(task, now, wanted, tolerance, reserve)
+
+
+def take_slowly(task: Task, now: Reading, wanted: int, tolerance: int, reserve: int) -> None:
+    """Take what can be spared, again and again; who gets near enough does not wait for the last bit."""
+    best, progress = now.size, time.monotonic()
+    while missing(now, wanted) > 0:
+        _check_reserve(task, now, wanted, reserve - tolerance)
+        task.console.command(command(min(missing(now, wanted), max(now.spare, _CHUNK))))
         now = read(Sight(task.console))
-        if abs(now.size - wanted) < best:
-            best, deadline = abs(now.size - wanted), time.monotonic() + _PATIENCE
-        elif time.monotonic() > deadline:
-            raise UnverifiedError(
-                f"{task.umid} has {mib(now.size)} and not {mib(wanted)}: its kernel finds no more memory to give",
-                umid=task.umid,
-                size=now.size,
-            )
+        if now.size < best:
+            best, progress = now.size, time.monotonic()
+        elif time.monotonic() - progress > (_PATIENCE if now.size - wanted > tolerance else _NEAR):
+            return
         else:
             time.sleep(_POLL)
 
 
-def next_command(task: Task, now: Reading, wanted: int, tolerance: int, reserve: int) -> Optional[str]:
-    """Return the next command: all at once where so much is free, else as much as does not starve the guest."""
-    delta = missing(now, wanted)
-    if delta <= 0:
-        return command(delta) if delta else None
-    if now.available - delta < reserve - tolerance:
+def check_reached(task: Task, now: Reading, wanted: int, tolerance: int) -> None:
+    """Look at what came of it.
+
+    :raises UnverifiedError: when it is not what was wished
+    """
+    if abs(now.size - wanted) > tolerance:
+        raise UnverifiedError(
+            f"{task.umid} has {mib(now.size)} and not {mib(wanted)}: its kernel finds no more memory to give",
+            umid=task.umid,
+            size=now.size,
+        )
+
+
+def _check_reserve(task: Task, now: Reading, wanted: int, reserve: int) -> None:
+    if now.available - missing(now, wanted) < reserve:
         raise DangerError(
             f"{task.umid} uses more memory than a moment ago; it has {mib(now.size)} now, and {mib(reserve)} are to"
             " stay available (reserve)",
             umid=task.umid,
             size=now.size,
         )
-    return command(min(delta, max(now.spare, _CHUNK)))

@@ -69,3 +69,4 @@ class _Resizing:
 
     def _apply(self, task: Task, plan: Plan) -> None:
         memory.bring(task, self._wanted, self._tolerance, self._reserve)
+        memory.check_reached(task, memory.read(Sight(task.console)), self._wanted, self._tolerance)
