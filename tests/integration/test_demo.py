@@ -90,8 +90,8 @@ def test_an_interrupted_demo_leaves_nothing(demo, tmp_path):
         return "uml.mconsole.demo" in said.read_text() and any("/tmp/umldemo." in each for each in kernels())
 
     wait_until(launching, LIMIT, lambda: f"an instance of the demo: {said.read_text()}")
-    os.killpg(demo.pid, signal.SIGINT)
-    assert demo.wait(LIMIT) == 130, said.read_text()
+    os.killpg(demo.pid, signal.SIGTERM)  # a shell behind an & could not trap SIGINT
+    assert demo.wait(LIMIT) in (130, 143), said.read_text()
 
 
 def kernels() -> list[str]:
