@@ -20,6 +20,7 @@ import stat
 import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
+from .._mconsole import hostproc
 from .._mconsole.errors import InputError, NotAllowedError
 
 LIMIT = 16 << 20  # bytes of all files together
@@ -282,6 +283,15 @@ def oldest(directory: str) -> int:
     """Return the position before the oldest event that is still there."""
     found = files(directory)
     return found[0].first - 1 if found else 0
+
+
+def is_written(directory: str) -> bool:
+    """Tell whether a process writes the journal, without disturbing one that is about to."""
+    try:
+        inode = os.stat(os.path.join(directory, _LOCK)).st_ino
+    except OSError:
+        return False
+    return any(f":{inode} " in line and " FLOCK " in line for line in hostproc.read_text("/proc/locks").splitlines())
 
 
 def _gap(seq: int, lost: Optional[int], text: str) -> Event:

@@ -16,6 +16,8 @@ from types import ModuleType
 NAMES = (
     "device",
     "devices",
+    "event_info",
+    "event_wait",
     "instance",
     "instance_facts",
     "instance_info",

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Wait until something happens."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any, Deque, Dict, Optional
+
+from .._mconsole.errors import InputError, UnansweredError
+from .._model import events, journal
+from .._model.journal import Event, Reader
+from .._model.task import Task
+
+SCOPE = "host"
+COMMON = events.COMMON
+ARGUMENTS: Dict[str, Dict[str, Any]] = {**events.ARGUMENTS, "timeout": {"type": "float", "default": 300.0}}
+CONSTRAINTS: Dict[str, Any] = {}
+_TOLD = 3  # of the events that were not it
+
+
+def run(task: Task) -> Dict[str, Any]:
+    """Return the first event that is wanted; in check mode only one that is already there.
+
+    :raises UnansweredError: when there is none by the deadline
+    """
+    wanted = events.wanted(task.params)
+    directory = events.directory(task.params)
+    timeout = _timeout(task)
+    reader = Reader(directory, _start(task.params, directory))
+    began = time.monotonic()
+    others: Deque[Event] = deque(maxlen=_TOLD)
+    event = _await(reader, wanted, began + timeout, others)
+    if event is None and not task.check:
+        raise _late(timeout, others, reader, journal.is_written(directory))
+    return {
+        "changed": False,
+        "event": event,
+        "position": reader.position,
+        "elapsed": round(time.monotonic() - began, 3),
+        "commands": [],
+    }
+
+
+def _timeout(task: Task) -> float:
+    timeout = float(task.params["timeout"])
+    if not 0 <= timeout <= 1e6:
+        raise InputError(f"timeout must be seconds, 0 to 1000000, and is {timeout:g}", timeout=timeout)
+    return 0.0 if task.check else timeout
+
+
+def _start(params: Dict[str, Any], directory: str) -> int:
+    """Return the position to wait from: a given one, the oldest event for a time in the past, else now."""
+    return events.position(params, (journal.oldest if params.get("since") else journal.last)(directory))
+
+
+def _await(reader: Reader, wanted: events.Filter, deadline: float, others: Deque[Event]) -> Optional[Event]:
+    for event in reader.follow(deadline):
+        if event is not None and wanted.fits(event):
+            return event
+        if event is not None:
+            others.append(event)
+    return None
+
+
+def _late(timeout: float, others: Deque[Event], reader: Reader, collecting: bool) -> UnansweredError:
+    """Return the error that tells what came instead."""
+    seen = "; ".join(f"{each['type']} of {each['umid'] or 'the host'}: {str(each['data'])[:80]}" for each in others)
+    silence = "nothing else came either" if collecting else "no collector is writing them: start it first"
+    return UnansweredError(
+        f"no such event within {timeout:g} s; " + (f"the last that came: {seen}" if seen else silence),
+        position=reader.position,
+        collecting=collecting,
+        seen=list(others),
+    )
