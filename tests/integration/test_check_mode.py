@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Check mode, for every module and every state there is: nothing is sent that changes something, nothing is started or
+signalled, and what is foretold is what the real run then sends. A module without a row here fails the first test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.uml.mconsole.plugins.module_utils import _operations
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+from support import uml
+from support.devices import image
+from support.operate import operate
+
+NO_SHUTDOWN = ["halt", "terminate", "kill"]
+# module: what is done with it. `{folder}` is the uml_dir, which holds the disks a and b.
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "device": [
+        {"name": "ubd1", "file": "{folder}/a"},
+        {"name": "con5", "channel": "pts", "state": "present"},
+        {"name": "con1", "state": "absent"},
+    ],
+    "devices": [
+        {"config": {"ubd1": "{folder}/a", "con5": "pts"}, "state": "merged"},
+        {"config": {"ubd2": "{folder}/b"}, "state": "overridden", "classes": ["ubd"]},
+    ],
+    "event_info": [{"directory": "{folder}/journal"}],
+    "event_wait": [{"directory": "{folder}/journal", "timeout": 0}],
+    "instance": [
+        {"state": "running"},
+        {"state": "paused"},
+        {"state": "stopped", "stop_by": NO_SHUTDOWN},
+        {"state": "restarted", "stop_by": NO_SHUTDOWN},
+        {"state": "absent", "stop_by": NO_SHUTDOWN},
+    ],
+    "instance_facts": [{"gather_subset": ["all"]}],
+    "instance_info": [{"gather_subset": ["all"]}],
+    "kernel_log": [{"text": "one\ntwo"}],
+    "memory": [{"size": "72M"}],
+    "proc_info": [{"paths": ["meminfo"]}],
+    "request": [{"commands": ["version", "config con5=pts", "log x"]}, {"command": "version"}],
+    "stack_info": [{"pids": [1]}],
+    "sysrq": [{"key": "s"}, {"key": "m"}],
+}
+# These wait for something, which in vain is an error; with nothing to wait for in check mode it is none.
+FAILS_WITHOUT_AN_EVENT = ("event_wait",)
+CASES = [(name, number) for name, rows in ROWS.items() for number in range(len(rows))]
+
+
+def test_every_module_and_every_state_has_a_row() -> None:
+    """The list is made from the operations themselves, so that a new one cannot be forgotten."""
+    assert sorted(ROWS) == sorted(_operations.NAMES)
+    for name, rows in ROWS.items():
+        states = _operations.load(name).ARGUMENTS.get("state", {})
+        used = {row.get("state", states.get("default")) for row in rows}
+        assert used >= set(states.get("choices", [])), name
+
+
+@pytest.fixture
+def guest(launch_guest: Callable[..., uml.Instance]) -> uml.Instance:
+    """Lend an instance whose folder has two disks."""
+    instance = launch_guest("guest", memory="96M")
+    for name in "ab":
+        image(instance.uml_dir / name)
+    return instance
+
+
+@pytest.fixture(scope="module")
+def sockets() -> Iterator[Sockets]:
+    """Lend the client's own sockets: a process of its own makes them, which is none of the instance's."""
+    made = Sockets()
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record each command where it leaves for the socket."""
+    found: list[str] = []
+    original = Console._send
+    monkeypatch.setattr(
+        Console,
+        "_send",
+        lambda self, sock, request, deadline: (found.append(request.text), original(self, sock, request, deadline))[1],
+    )
+    return found
+
+
+@contextlib.contextmanager
+def nothing_done() -> Iterator[None]:
+    """Let no process be started or signalled; asking whether one is there is no signal."""
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError(f"done in check mode: {args}")
+
+    ask = os.kill
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", refuse)
+        patch.setattr(os, "killpg", refuse)
+        patch.setattr(os, "kill", lambda pid, number: refuse(pid, number) if number else ask(pid, 0))
+        yield
+
+
+def changing(sent: list[str]) -> list[str]:
+    """Return what was sent since the last call and changes something; what was sent until it was taken stands once."""
+    found = [text.rstrip("\n") for text in sent if commands.parse(text.rstrip("\n")).changes]
+    sent.clear()
+    return [text for index, text in enumerate(found) if index == 0 or found[index - 1] != text]
+
+
+def changes(texts: list[str]) -> list[str]:
+    """Return those of a result's commands that change something."""
+    return [text for text in texts if commands.parse(text).changes]
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_check_mode_does_nothing_and_foretells(
+    guest: uml.Instance, sent: list[str], sockets: Sockets, name: str, number: int
+) -> None:
+    params = filled(ROWS[name][number], str(guest.uml_dir))
+    run = {"umid": "guest", "uml_dir": str(guest.uml_dir), **params}
+    with nothing_done():
+        foretold = operate(name, True, sockets, **run)
+    assert not foretold.get("failed"), foretold
+    assert changing(sent) == []
+    assert guest.alive()
+    assert guest.request("go") == (1, "Not stopped")
+    done = operate(name, False, sockets, **run)
+    assert bool(done.get("failed")) == (name in FAILS_WITHOUT_AN_EVENT), done
+    assert done["changed"] == foretold["changed"]
+    assert changing(sent) == changes(foretold["commands"]) == changes(done["commands"])
+
+
+def filled(value: Any, folder: str) -> Any:
+    """Put the folder in."""
+    if isinstance(value, dict):
+        return {key: filled(each, folder) for key, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, folder) for each in value]
+    return value.replace("{folder}", folder) if isinstance(value, str) else value
+
+
+def test_check_mode_starts_no_instance(uml_dir: Any, sent: list[str], sockets: Sockets) -> None:
+    """What is not there is not made either."""
+    before = sorted(uml_dir.iterdir())
+    with nothing_done():
+        foretold = operate("instance", True, sockets, umid="new", uml_dir=str(uml_dir), root={"hostfs": "/"})
+    assert (foretold["changed"], foretold["steps"]) == (True, ["start"])
+    assert (sent, sorted(uml_dir.iterdir())) == ([], before)
