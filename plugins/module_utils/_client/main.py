@@ -25,8 +25,21 @@ def main(blob: bytes, stream: BinaryIO) -> None:
     if mode == "serve":
         stream.close()
         server.serve(server.take_listener(), **order)
+    elif mode == "collect":
+        stream.close()
+        _collect(order)
     else:
         _report(_start(blob, order) if mode == "start" else server.answer(order))
+
+
+def _collect(order: Order) -> None:
+    """Be the collector until it is told to end; why it cannot is said on stderr."""
+    from . import collect
+
+    try:
+        collect.collect(**order)
+    except Error as err:
+        sys.exit(str(err))
 
 
 def _start(blob: bytes, order: Order) -> Dict[str, Any]:

@@ -55,7 +55,7 @@ def sync(
                 "failed": True,
                 "msg": str(err),
                 "error": err.describe(),
-                "commands": changing(task.console.sent),
+                "commands": changing(task.sent),
             }
         after = _read_again(task, read, before, failure)
     return {

@@ -66,6 +66,11 @@ class Task:
             )
         return self._console
 
+    @property
+    def sent(self) -> List[str]:
+        """Return the commands that were sent so far; none where there is no console to send them to."""
+        return self._console.sent if self._console is not None else []
+
     def warn(self, text: str) -> None:
         """Add a warning to the result."""
         self.warnings.append(text)

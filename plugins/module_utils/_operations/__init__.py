@@ -14,6 +14,7 @@ import importlib
 from types import ModuleType
 
 NAMES = (
+    "collector",
     "device",
     "devices",
     "event_info",

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Start and end the collector, which writes what instances tell into a journal."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, Optional
+
+from .._client import carry, collect, detach
+from .._mconsole.errors import InputError, NotAllowedError
+from .._mconsole.sockets import private_directory
+from .._model import bootline, door, events, filelock
+from .._model.events import SEVERITIES
+from .._model.patterns import watches
+from .._model.sync import Plan, State, sync
+from .._model.task import Task
+
+SCOPE = "host"
+COMMON = ()
+PATTERN: Dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "regex": {"type": "str", "required": True},
+    "severity": {"type": "str", "choices": list(SEVERITIES), "default": "warning"},
+}
+ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "default": "started"},
+    "patterns": {"type": "list", "elements": "dict", "options": PATTERN},
+    "uml_dirs": {"type": "list", "elements": "str"},
+    "rate": {"type": "float"},
+    "size": {"type": "str"},
+    "directory": {"type": "str"},
+}
+CONSTRAINTS: Dict[str, Any] = {}
+_SETTINGS = ("patterns", "uml_dirs", "rate", "size")
+_PATIENCE = 60.0
+
+
+def run(task: Task) -> Dict[str, Any]:
+    """Bring the collector of one journal into its state, alone: of two tasks at once the second finds it there."""
+    given = _given(task.params)
+    directory = events.directory(task.params)
+    job = _Job(directory, str(task.params["state"]), given)
+    if task.check:
+        return job.report(task, sync(task, job.read, job.plan, job.apply))
+    busy = f"another task is starting or stopping the collector of {directory}"
+    with filelock.named(private_directory(), f"collector {directory}", time.monotonic() + _PATIENCE, busy):
+        return job.report(task, sync(task, job.read, job.plan, job.apply))
+
+
+def _given(params: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the settings that the task says, checked, as the collector takes them.
+
+    :raises InputError: when one cannot be used
+    """
+    given = {name: params[name] for name in _SETTINGS if params.get(name) is not None}
+    watches(given.get("patterns", ()))
+    if given.get("rate", 0) < 0:
+        raise InputError(f"rate is {given['rate']}; expected a number of events a second, or 0 for any number")
+    if "size" in given:
+        given["size"] = bootline.size(given["size"])
+    if "uml_dirs" in given:
+        given["uml_dirs"] = [bootline.path(each, "uml_dirs") for each in given["uml_dirs"]] or None
+    return given
+
+
+class _Job:
+    """One collector on its way to a state."""
+
+    def __init__(self, directory: str, desired: str, given: Dict[str, Any]) -> None:
+        self._directory = directory
+        self._desired = desired
+        self._given = given
+        self.found: Optional[Dict[str, Any]] = None
+
+    def read(self, _task: Task) -> State:
+        """Return its state, its settings, and the hash of its code."""
+        self.found = door.ask(self._directory)
+        if self.found is None:
+            return {"state": "stopped" if collect.holder(self._directory) is None else "hung"}
+        return {"state": "started", "code": self.found["code"], **self.found["order"]}
+
+    def plan(self, before: State) -> Plan:
+        """Return the steps.
+
+        :raises NotAllowedError: when it is not ours to end
+        """
+        there = before["state"] != "stopped"
+        if self._desired == "stopped":
+            steps = ("stop",) if there else ()
+            reason = "" if there else "there is none"
+            return Plan([], {"state": "stopped"}, reason, self._allowed(steps))
+        wanted = {"state": "started", "code": carry.code(), **self._order(before)}
+        different = [name for name in wanted if before.get(name) != wanted[name]]
+        if there and not different and self._desired == "started":
+            return Plan([], before, "it runs, as the task says")
+        reason = f"it runs with another {', '.join(different)}" if there and different else ""
+        return Plan([], wanted, reason, self._allowed(("stop", "start") if there else ("start",)))
+
+    def _allowed(self, steps: Any) -> Any:
+        if "stop" in steps and self.found is not None and self.found["service"]:
+            raise NotAllowedError(
+                f"the collector {self.found['pid']} is run by the VM host's service manager; change its unit instead",
+                pid=self.found["pid"],
+            )
+        return steps
+
+    def _order(self, before: State) -> State:
+        """Return the settings: the given ones, others as they are, or by default."""
+        default: State = {"patterns": [], "uml_dirs": None, "rate": collect.RATE, "size": None}
+        return {name: self._given.get(name, before.get(name, default[name])) for name in _SETTINGS}
+
+    def apply(self, _task: Task, plan: Plan) -> None:
+        """End the one that runs, start one."""
+        if "stop" in plan.steps:
+            detach.stop(self._directory, self.found["pid"] if self.found else None)
+        if "start" in plan.steps:
+            settings = {name: plan.predicted[name] for name in _SETTINGS}
+            detach.start({"directory": self._directory, **settings})
+
+    def report(self, task: Task, result: Dict[str, Any]) -> Dict[str, Any]:
+        """Return the result with how it is now."""
+        now = self.found or {}
+        result.update(
+            state=result["diff"]["after"]["state"],
+            directory=self._directory,
+            code=result["diff"]["after"].get("code"),
+            pid=now.get("pid") if not task.check else None,
+            instances=now.get("instances", []),
+            counters=now.get("counters", {}),
+        )
+        return result
