@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The three ways to run the local client: start one that stays, be the one that stays, or do one operation."""
+"""The ways to run the local client: start one that stays, be the one that stays, do one operation, tell events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Dict
 
 from .._mconsole.errors import Error
 from .._operations.perform import failure
-from . import server, start
+from . import follow, server, start
 
 Order = Dict[str, Any]
 
@@ -28,6 +28,8 @@ def main(blob: bytes, stream: BinaryIO) -> None:
     elif mode == "collect":
         stream.close()
         _collect(order)
+    elif mode == "follow":
+        follow.follow(stream, order)
     else:
         _report(_start(blob, order) if mode == "start" else server.answer(order))
 

@@ -1,0 +1,335 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Event-Driven Ansible: the events of the User-Mode Linux instances of many VM hosts, over ssh."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+DOCUMENTATION = r"""
+---
+short_description: Events of User-Mode Linux instances
+description:
+  - Follows what the collectors of VM hosts write down, over ssh, each host over a connection of its own. See
+    M(uml.mconsole.collector) for how to start one, and M(uml.mconsole.event_info) for what an event is.
+  - An event has C(vm_host) in addition, the name of the host in O(hosts).
+  - It never ends by itself, since that would end the whole rulebook. A VM host that cannot be reached is told once, as
+    an event of type V(source_lost) with the reason, and tried again after 1, 2, 4 and so on up to 60 seconds;
+    V(source_restored) follows. What happened meanwhile is read from the journal then, and nothing is missed.
+  - What a guest has said may not become a template of a playbook that the event is handed to, so braces that would
+    begin one come with a space between them.
+options:
+  hosts:
+    description:
+      - The VM hosts. Each is a name for ssh, or a dict with C(host) and, for that host alone, any of the options below
+        and C(name), which is what C(vm_host) shall say.
+    type: list
+    required: true
+  transport:
+    description: How they are reached. With V(local) the program runs on this machine.
+    type: str
+    choices: [ssh, local]
+    default: ssh
+  ssh_args:
+    description: Further words for ssh, such as C([-l, uml, -p, "2222"]).
+    type: list
+    default: []
+  python:
+    description: Python of the VM host.
+    type: str
+    default: python3
+  directory:
+    description: Directory of the journal, by default that of the user on the VM host.
+    type: str
+  umids:
+    description: Only events of these instances, names or globs.
+    type: list
+  types:
+    description: Only events of these types.
+    type: list
+  severity:
+    description: Only events that are at least so severe.
+    type: str
+    choices: [debug, info, warning, error, critical]
+    default: debug
+  search:
+    description: Only events whose text matches this regular expression.
+    type: str
+  position_file:
+    description:
+      - File of this machine in which is kept how far each host was read, so that a rulebook that is started again goes
+        on there. Without it, only what happens from the start on is told.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: React to panics
+  hosts: all
+  sources:
+    - uml.mconsole.events:
+        hosts: [vm1.example.org, vm2.example.org]
+        types: [panic, crashed]
+  rules:
+    - name: A panic
+      condition: event.type == "panic"
+      action:
+        run_playbook:
+          name: uml.mconsole.crash_report
+          extra_vars:
+            target: "{{ event.umid }}"
+"""
+
+_SILENCE = 15.0  # seconds without a sign of life, after which a connection counts as lost; there is one each 2 seconds
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+_LINE = 1 << 20  # bytes
+_ROOT = Path(__file__).resolve().parents[4]
+_TEMPLATE = re.compile(r"\{(?=[{%#])")
+_FILTERS = ("directory", "umids", "types", "severity", "search")
+_OPTIONS = {
+    "hosts": list,
+    "transport": str,
+    "ssh_args": list,
+    "python": str,
+    "directory": str,
+    "umids": list,
+    "types": list,
+    "severity": str,
+    "search": str,
+    "position_file": str,
+}
+Event = dict[str, Any]
+
+
+async def main(queue: asyncio.Queue[Event], args: dict[str, Any]) -> None:
+    """Put the events of all hosts into the queue, for ever.
+
+    :raises ValueError: when an argument cannot be used
+    """
+    positions = _Positions(args.get("position_file"))
+    followers = [_Follower(queue, positions, options) for options in _hosts(args)]
+    tasks = [asyncio.create_task(each.run()) for each in followers]
+    try:
+        done, _others = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()  # once: each has a process to end
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _hosts(args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the options of each host, those of all under its own.
+
+    :raises ValueError: when there is no host, two have the same name, or an option is unknown or of a wrong type
+    """
+    _check(args, "")
+    shared = {key: value for key, value in args.items() if key not in ("hosts", "position_file")}
+    found = [{**shared, **({"host": each} if isinstance(each, str) else each)} for each in args.get("hosts") or ()]
+    if not found:
+        raise ValueError("hosts names no VM host")
+    for each in found:
+        _check(
+            {key: value for key, value in each.items() if key not in ("host", "name")}, f"of host {each.get('host')}: "
+        )
+        if not each.get("host") or str(each["host"]).startswith("-"):
+            raise ValueError(f"a host is {each!r}; expected a name for ssh, or a dict with host")
+        each.setdefault("name", each["host"])
+    names = [each["name"] for each in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"hosts names {', '.join(twice)} twice")
+    return found
+
+
+def _check(options: dict[str, Any], where: str) -> None:
+    for key, value in options.items():
+        if key not in _OPTIONS:
+            raise ValueError(f"{where}unknown option {key!r}; known: {', '.join(_OPTIONS)}")
+        if value is not None and not isinstance(value, _OPTIONS[key]):
+            raise ValueError(f"{where}{key} is {value!r}; expected a {_OPTIONS[key].__name__}")
+    if options.get("transport") not in (None, "ssh", "local"):
+        raise ValueError(f"{where}transport is {options['transport']!r}; expected ssh or local")
+
+
+class _Positions:
+    """How far each host was read; kept in a file, if one is named."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = Path(path).expanduser() if path else None
+        self._known: dict[str, int] = {}
+        if self._path is not None and self._path.exists():
+            self._known = {str(name): int(number) for name, number in json.loads(self._path.read_text()).items()}
+
+    def get(self, name: str) -> int | None:
+        return self._known.get(name)
+
+    def set(self, name: str, position: int) -> None:
+        if self._known.get(name) == position:
+            return
+        self._known[name] = position
+        if self._path is not None:
+            new = self._path.with_name(f"{self._path.name}.new")
+            new.write_text(json.dumps(self._known))
+            new.replace(self._path)
+
+
+class _Follower:
+    """One VM host: connects, tells, and connects again."""
+
+    def __init__(self, queue: asyncio.Queue[Event], positions: _Positions, options: dict[str, Any]) -> None:
+        self._queue, self._positions, self._options = queue, positions, options
+        self._name = str(options["name"])
+        self._lost = False
+        self._wait = _FIRST_WAIT
+
+    async def run(self) -> None:
+        """Follow the host for ever."""
+        while True:
+            reason = await self._follow()
+            if not self._lost:
+                self._lost = True
+                await self._put(self._own("source_lost", "warning", reason))
+            await asyncio.sleep(self._wait)
+            self._wait = min(self._wait * 2, _LONGEST_WAIT)
+
+    async def _follow(self) -> str:
+        """Tell events for as long as the connection lasts, and return why it ended."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command(),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=_LINE,
+                start_new_session=True,
+            )
+        except OSError as err:
+            return f"{self._command()[0]} cannot be started: {err.strerror}"
+        said = asyncio.create_task(_last_words(process.stderr))
+        try:
+            reason = await self._converse(process)
+        finally:
+            await _end(process)
+        return reason or await said or "the connection ended"
+
+    def _command(self) -> list[str]:
+        pack = _pack()
+        python = str(self._options.get("python") or "python3")
+        if self._options.get("transport") == "local":
+            return [python, "-c", pack.STUB]
+        options = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3")
+        words = [word for option in options for word in ("-o", option)]
+        further = [str(each) for each in self._options.get("ssh_args") or ()]
+        return ["ssh", "-T", *words, *further, "--", str(self._options["host"]), shlex.join([python, "-c", pack.STUB])]
+
+    async def _converse(self, process: asyncio.subprocess.Process) -> str:
+        """Hand over the program and take its lines; return why they ended, or nothing when the process said why."""
+        wanted = {key: self._options[key] for key in _FILTERS if self._options.get(key) is not None}
+        order = {"mode": "follow", "after": self._positions.get(self._name), **wanted}
+        try:
+            process.stdin.write(_pack().program(order))
+            await process.stdin.drain()
+            while line := await asyncio.wait_for(process.stdout.readline(), _SILENCE):
+                failure = await self._take(line)
+                if failure:
+                    return failure
+        except TimeoutError:
+            return f"no sign of life for {_SILENCE:g} seconds"
+        except ConnectionError:
+            return ""  # it would not even take the program
+        except (ValueError, KeyError, TypeError) as err:
+            return f"it says what is no event: {err!r}"
+        return ""
+
+    async def _take(self, line: bytes) -> str:
+        """Take one line; return why it is the last, if it is."""
+        if not line.startswith(b"{"):
+            return ""  # a login shell may have its say first
+        told = json.loads(line)
+        if told.get("failed"):
+            return str(told.get("msg"))
+        position = int(told["position"])
+        if self._lost:
+            self._lost, self._wait = False, _FIRST_WAIT
+            await self._put(self._own("source_restored", "info", "it is followed again"))
+        if isinstance(told.get("event"), dict):
+            await self._put({**told["event"], "vm_host": self._name})
+        self._positions.set(self._name, position)
+        return ""
+
+    def _own(self, kind: str, severity: str, data: str) -> Event:
+        nobody = dict.fromkeys(("seq", "host", "umid", "uml_dir", "pid", "boot"))
+        return {**nobody, "time": time.time(), "type": kind, "severity": severity, "data": data, "vm_host": self._name}
+
+    async def _put(self, event: Event) -> None:
+        await self._queue.put(_harmless(event))
+        await asyncio.sleep(0)  # the queue has one place, and others want it as well
+
+
+def _harmless(value: Any) -> Any:
+    """Return a value whose texts are no templates."""
+    if isinstance(value, dict):
+        return {_harmless(key): _harmless(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_harmless(each) for each in value]
+    return _TEMPLATE.sub("{ ", value) if isinstance(value, str) else value
+
+
+async def _last_words(stream: asyncio.StreamReader) -> str:
+    """Read all that is said, and return the last line."""
+    last = b""
+    with contextlib.suppress(ValueError):
+        while line := await stream.readline():
+            last = line.strip() or last
+    return last.decode("utf-8", "replace")[:300]
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End the connection: the program at its other end notices that its stdin is closed."""
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), 0.5)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _pack() -> ModuleType:
+    """Return what packs the program for VM hosts; a rulebook knows this file by its path, not as part of a package."""
+    name = "uml_mconsole_pack"
+    if name not in sys.modules:
+        path = _ROOT / "plugins" / "plugin_utils" / "_pack.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[name] = module
+    return sys.modules[name]
+
+
+class _Printer:
+    """Stands in for the queue of a rulebook."""
+
+    async def put(self, event: Event) -> None:
+        """Print an event."""
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    # To try it by hand: python3 events.py '{"hosts": ["vm1.example.org"], "severity": "warning"}'
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(_Printer(), json.loads(sys.argv[1])))
