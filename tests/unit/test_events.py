@@ -147,13 +147,23 @@ def test_waiting_in_vain_tells_what_came(folder: str, writer: journal.Writer) ->
     result = operate("event_wait", directory=folder, after=4, umid="web1", timeout=0)
     assert result["failed"]
     assert result["msg"] == (
-        "no such event within 0 s; the last that came: gap of the host: 3 events could not be written;"
+        "no event of web1 within 0 s; the last that came: gap of the host: 3 events could not be written;"
         " panic of web2: Kernel panic - not syncing"
     )
     assert result["error"]["position"] == 6
     writer.close()
     silent = operate("event_wait", directory=folder, timeout=0)
-    assert silent["msg"] == "no such event within 0 s; no collector is writing them: start it first"
+    assert silent["msg"] == "no event within 0 s; no collector is writing them: start it first"
+
+
+def test_waiting_in_vain_tells_for_what(folder: str) -> None:
+    """A play with many waits shows which one it was."""
+    wanted = {"umids": ["web*", "db1"], "types": ["panic", "hang"], "severity": "error", "search": "x", "uml_dir": "/u"}
+    result = operate("event_wait", directory=folder, since="5000", timeout=0.1, **wanted)
+    assert result["msg"].startswith(
+        "no event of type panic or hang of web* or db1 in /u of severity error or above that matches 'x' since 5000"
+        " within 0.1 s; "
+    )
 
 
 def test_check_mode_does_not_wait(folder: str) -> None:

@@ -35,7 +35,7 @@ def run(task: Task) -> Dict[str, Any]:
     others: Deque[Event] = deque(maxlen=_TOLD)
     event = _await(reader, wanted, began + timeout, others)
     if event is None and not task.check:
-        raise _late(timeout, others, reader, journal.is_written(directory))
+        raise _late(task.params, others, reader, journal.is_written(directory))
     return {
         "changed": False,
         "event": event,
@@ -66,13 +66,29 @@ def _await(reader: Reader, wanted: events.Filter, deadline: float, others: Deque
     return None
 
 
-def _late(timeout: float, others: Deque[Event], reader: Reader, collecting: bool) -> UnansweredError:
-    """Return the error that tells what came instead."""
+def _late(params: Dict[str, Any], others: Deque[Event], reader: Reader, collecting: bool) -> UnansweredError:
+    """Return the error that tells what was awaited, and what came instead."""
     seen = "; ".join(f"{each['type']} of {each['umid'] or 'the host'}: {str(each['data'])[:80]}" for each in others)
     silence = "nothing else came either" if collecting else "no collector is writing them: start it first"
     return UnansweredError(
-        f"no such event within {timeout:g} s; " + (f"the last that came: {seen}" if seen else silence),
+        f"{_awaited(params)} within {params['timeout']:g} s; " + (f"the last that came: {seen}" if seen else silence),
         position=reader.position,
         collecting=collecting,
         seen=list(others),
     )
+
+
+def _awaited(params: Dict[str, Any]) -> str:
+    """Return which event did not come, in words."""
+    umids = [params["umid"]] if params.get("umid") else params.get("umids")
+    least = params["severity"]
+    words = (
+        "no event",
+        f"of type {' or '.join(params['types'])}" if params.get("types") else "",
+        f"of {' or '.join(umids)}" if umids else "",
+        f"in {params['uml_dir']}" if params.get("uml_dir") else "",
+        f"of severity {least} or above" if least != events.SEVERITIES[0] else "",
+        f"that matches {params['search']!r}" if params.get("search") else "",
+        f"since {params['since']}" if params.get("since") else "",
+    )
+    return " ".join(filter(None, words))
