@@ -11,6 +11,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"config": {"ubd1": "{folder}/a", "con5": "pts"}, "state": "merged"},
         {"config": {"ubd2": "{folder}/b"}, "state": "overridden", "classes": ["ubd"]},
     ],
+    "disk_backup": [{"dest": "{folder}", "disks": ["ubd7"], "sync_timeout": 1}],
     "event_info": [{"directory": "{folder}/journal"}],
     "event_wait": [{"directory": "{folder}/journal", "timeout": 0}],
     "instance": [
@@ -68,12 +70,11 @@ def test_every_module_and_every_state_has_a_row() -> None:
 
 
 @pytest.fixture
-def guest(launch_guest: Callable[..., uml.Instance]) -> uml.Instance:
-    """Lend an instance whose folder has two disks."""
-    instance = launch_guest("guest", memory="96M")
-    for name in "ab":
-        image(instance.uml_dir / name)
-    return instance
+def guest(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> uml.Instance:
+    """Lend an instance that has a disk, and whose folder has two more."""
+    for name in "abc":
+        image(uml_dir / name)
+    return launch_guest("guest", f"ubd7={uml_dir}/c", memory="96M")
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,11 @@ import stat
 import struct
 from typing import NamedTuple, Optional
 
-from .._mconsole.wire import decode_text
+from .._mconsole.errors import InputError
+from .._mconsole.wire import decode_text, encode_text
 
 _MAGIC = 0x4F4F4F4D
+_PATH = 4096  # bytes
 _START = struct.Struct(">II")
 _V2 = struct.Struct(">4096sIQ")
 _V3 = struct.Struct(">IQIII4096s")
@@ -56,6 +58,30 @@ def parse_header(data: bytes) -> Optional[CowHeader]:
     if path[:4] == bytes(4) and len(data) >= _START.size + _V3_OLD.size:
         mtime, size, _sector, _align, _format, path = _V3_OLD.unpack_from(data, _START.size)
     return CowHeader(_text(path), size, mtime)
+
+
+def point_to(path: str, backing_file: str) -> None:
+    """Write another path of the same backing file into the header of a COW file.
+
+    :raises InputError: when the file has no such header, or the path is too long for it
+    :raises OSError: when it cannot be written
+    """
+    with open(path, "r+b") as stream:
+        data = stream.read(_START.size + _V3_OLD.size)
+        stored = encode_text(backing_file)
+        if parse_header(data) is None or len(stored) >= _PATH:
+            raise InputError(f"{path} is no COW file whose header takes {backing_file!r}", path=path)
+        stream.seek(_offset(data))
+        stream.write(stored.ljust(_PATH, b"\0"))
+
+
+def _offset(data: bytes) -> int:
+    """Return where the path of the backing file is stored."""
+    _magic, version = _START.unpack_from(data)
+    if version == 2:
+        return _START.size
+    layout = _V3_OLD if data[_START.size + _V3.size - _PATH :][:4] == bytes(4) else _V3
+    return _START.size + layout.size - _PATH
 
 
 def _text(path: bytes) -> str:

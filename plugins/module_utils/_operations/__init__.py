@@ -17,6 +17,7 @@ NAMES = (
     "collector",
     "device",
     "devices",
+    "disk_backup",
     "event_info",
     "event_wait",
     "instance",

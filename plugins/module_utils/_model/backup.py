@@ -1,0 +1,257 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""A consistent copy of a running instance's disks: write out, pause, copy, and always resume."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+import threading
+import time
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+
+from .._mconsole import dangers, hostproc
+from .._mconsole.errors import Error, InputError, NotAllowedError, UnverifiedError
+from . import classes, copying, cow_header, disks
+from .copying import Copied
+from .guardian import Guardian
+from .sight import Sight
+from .task import Task
+
+_GRACE = 2.0  # seconds after which the instance is resumed by the guardian, if it is not by us
+_QUIET = 1.0  # seconds for writes that are under way when the kernel stops
+_POLL = 0.01
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
+_WRITING = "RD"  # states of a process that may still be writing
+_backing_files = threading.Lock()  # several instances share one, and it is copied once
+Result = Dict[str, Any]
+
+
+class Disk(NamedTuple):
+    """A disk to be copied: its file and backing file as the instance calls them and where they are, and its copy."""
+
+    name: str
+    file: str
+    where: str
+    backing_file: str
+    backing_where: str
+    target: str
+
+
+# What is to be copied.
+
+
+def choose(sight: Sight, names: Optional[Sequence[str]], dest: str) -> List[Disk]:
+    """Return the named disks, or by default all that have a file and that the guest may write to.
+
+    :raises InputError: when a disk is not there, or is no regular file
+    """
+    if names is None:
+        found = [_disk(sight, unit, dest) for unit in range(disks.UNITS) if _is_worth_it(sight, unit)]
+    else:
+        found = [_disk(sight, _unit(name), dest) for name in dict.fromkeys(names)]
+    if not found:
+        raise InputError(f"{sight.umid} has no disk with a file that could be copied", umid=sight.umid)
+    return found
+
+
+def _unit(name: str) -> int:
+    found = classes.find(name)
+    if found.kind is not disks.DISK or found.flags:
+        raise InputError(f"{name!r} is no disk; expected {disks.DISK.units}", name=name)
+    return found.unit
+
+
+def _is_worth_it(sight: Sight, unit: int) -> bool:
+    have = disks.read(sight, unit)
+    where = sight.host_path(have["file"]) if have["state"] == "present" else None
+    return (
+        where is not None
+        and os.path.isfile(where)
+        and not have.get("read_only")
+        and not (not sight.blind and dangers.is_ghost(str(unit), sight))
+    )
+
+
+def _disk(sight: Sight, unit: int, dest: str) -> Disk:
+    name = f"ubd{unit}"
+    file, _comma, backing = (sight.ask(f"config {name}") or "").partition(",")
+    if not file:
+        raise InputError(f"{sight.umid} has no disk {name}", name=name)
+    where, backing_where = (sight.host_path(path) or path for path in (file, backing))
+    for path in filter(None, (where, backing_where if backing else "")):
+        _check_source(sight.umid, name, path)
+    suffix = _SUFFIX.search(file)
+    target = f"{sight.umid}-{name}{suffix.group(0) if suffix else '.cow' if backing else '.img'}"
+    return Disk(name, file, where, backing, backing_where if backing else "", os.path.join(dest, target))
+
+
+def _check_source(umid: str, name: str, path: str) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as err:
+        raise InputError(f"the file {path} of {name} of {umid} is not there: {err.strerror}", path=path) from err
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{name} of {umid} is {path}, which is no regular file; it cannot be copied so", path=path)
+    if not os.access(path, os.R_OK):
+        raise NotAllowedError(f"not allowed to read {path}, the file of {name} of {umid}", path=path)
+
+
+def check_target(chosen: Sequence[Disk], dest: str, overwrite: bool) -> None:
+    """Refuse a place that cannot take the copies, before anything is paused.
+
+    :raises InputError: when it is no directory, has too little room, or has such files
+    :raises NotAllowedError: when this user may not write there
+    """
+    if not os.path.isdir(dest):
+        raise InputError(f"dest is no directory: {dest}", path=dest)
+    if not os.access(dest, os.W_OK | os.X_OK):
+        raise NotAllowedError(f"not allowed to write into {dest}", path=dest)
+    there = [disk.target for disk in chosen if os.path.lexists(disk.target)]
+    if there and not overwrite:
+        raise InputError(f"{', '.join(there)} exists already; say overwrite: true to replace it", path=there[0])
+    room = os.statvfs(dest)
+    free = room.f_bavail * room.f_frsize
+    needed = sum(os.stat(disk.where).st_blocks * 512 for disk in chosen if not copying.can_share(disk.where, dest))
+    if needed > free:
+        raise InputError(f"the copies need {needed} bytes, and {dest} has {free} left", path=dest)
+
+
+# The copy.
+
+
+class Backup:
+    """One backup of one instance: seconds for the guest to write out what it has, and for the pause at most."""
+
+    def __init__(self, task: Task, chosen: Sequence[Disk], dest: str) -> None:
+        self._task, self._chosen, self._dest = task, chosen, dest
+        self._sync_time, self._max_pause = task.params["sync_timeout"], task.params["max_pause"]
+        self._with_backing = task.params["backing"] == "copy"
+        self._console = task.console
+        self.synced = False
+        self.pause = 0.0
+
+    def run(self) -> List[Result]:
+        """Return a row for each copy.
+
+        :raises Error: when a copy is not whole, or not of one moment; then none is left, and the instance runs
+        """
+        folder = tempfile.mkdtemp(prefix=".backup-", dir=self._dest)
+        try:
+            with Guardian(self._console.path, folder, self._max_pause + _GRACE):
+                copied = self._copy_paused(folder)
+            rows = [self._finish(disk, how, folder) for disk, how in zip(self._chosen, copied)]
+        except OSError as err:
+            raise self._explained(err) from err
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return rows
+
+    def _copy_paused(self, folder: str) -> List[Copied]:
+        """Copy all disks in one pause; one that was paused already stays so, and has nothing written out."""
+        if self._console.paused():
+            return self._copy_all(folder, time.monotonic())
+        self._sync()
+        with self._paused():
+            return self._copy_all(folder, time.monotonic())
+
+    @contextlib.contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Pause the instance, and resume it whatever happens.
+
+        :raises UnverifiedError: when somebody else resumed it meanwhile
+        """
+        began = time.monotonic()
+        try:
+            self._console.command("stop")
+            yield
+            if self._console.paused() is False:
+                raise UnverifiedError(
+                    f"{self._task.umid} was resumed while its disks were copied, so the copies were thrown away",
+                    umid=self._task.umid,
+                )
+        finally:
+            reply = self._console.request("go")
+            self.pause = time.monotonic() - began
+            if not reply.ok and reply.text != "Not stopped":
+                self._task.warn(f"{self._task.umid} refused to be resumed: {reply.text}")
+
+    def _copy_all(self, folder: str, began: float) -> List[Copied]:
+        self._wait_for_writes()
+        deadline = began + self._max_pause
+        return [copying.copy(disk.where, self._part(disk, folder), deadline) for disk in self._chosen]
+
+    def _part(self, disk: Disk, folder: str) -> str:
+        return os.path.join(folder, os.path.basename(disk.target))
+
+    def _sync(self) -> None:
+        """Have the guest write out what it has; one that writes without pause is never done, and is not waited for."""
+        self._console.request("sysrq s")
+        deadline = time.monotonic() + self._sync_time
+        while not self.synced and time.monotonic() < deadline:
+            self.synced = _is_clean(self._console.proc("meminfo") or "")
+            time.sleep(0 if self.synced else _POLL)
+
+    def _wait_for_writes(self) -> None:
+        """Wait until no process of the instance works any more: what was handed to a helper is written then."""
+        deadline = time.monotonic() + _QUIET
+        members = Sight(self._console).members()
+        quiet = 0
+        while quiet < 2 and time.monotonic() < deadline:
+            states = [found.state for found in map(hostproc.stat, members) if found is not None]
+            quiet = 0 if any(state in _WRITING for state in states) else quiet + 1
+            time.sleep(_POLL)
+
+    def _finish(self, disk: Disk, how: Copied, folder: str) -> Result:
+        """Put a copy in its place, on the disk for good, with its backing file if that is wanted."""
+        part, backing = self._part(disk, folder), disk.backing_where
+        if backing and self._with_backing:
+            backing = _copy_backing(backing, self._dest)
+            cow_header.point_to(part, backing)
+        copying.settle(part)
+        os.replace(part, disk.target)
+        row = {"device": disk.name, "file": disk.file, "copy": disk.target, "backing_file": backing or None}
+        return {**row, **how._asdict()}
+
+    def _explained(self, err: OSError) -> Error:
+        facts = {"umid": self._task.umid, "path": err.filename or self._dest, "pause": round(self.pause, 3)}
+        if isinstance(err, copying.TooLateError):
+            return Error(
+                f"the copy of {self._task.umid} was not done within max_pause, {self._max_pause:g} s; it was given up,"
+                " and the instance runs on",
+                **facts,
+            )
+        text = f"the copy of {self._task.umid} into {self._dest} failed: {err.strerror}; nothing of it is left"
+        return Error(text, **facts)
+
+
+def _is_clean(meminfo: str) -> bool:
+    rows = [line.split() for line in meminfo.splitlines() if line.startswith(("Dirty:", "Writeback:"))]
+    return len(rows) == 2 and all(row[1] == "0" for row in rows)
+
+
+def _copy_backing(source: str, dest: str) -> str:
+    """Return the copy of a backing file, made unless it is there: while a COW file uses it, it does not change."""
+    target = os.path.join(dest, os.path.basename(source))
+    with _backing_files:
+        found = os.stat(source)
+        with contextlib.suppress(FileNotFoundError):
+            there = os.stat(target)
+            if (there.st_size, int(there.st_mtime)) == (found.st_size, int(found.st_mtime)):
+                return target
+            raise InputError(f"{target} exists already, and is no copy of the backing file {source}", path=target)
+        part = f"{target}.part"
+        try:
+            copying.copy(source, part, float("inf"))
+            copying.settle(part)
+            os.replace(part, target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part)
+    return target

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Copy the disks of an instance while it is paused for as short as can be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any, Dict
+
+from .._mconsole.errors import InputError
+from .._model import backup
+from .._model.backup import Backup
+from .._model.sight import Sight
+from .._model.task import Task
+
+SCOPE = "console"
+ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "dest": {"type": "str", "required": True},
+    "disks": {"type": "list", "elements": "str"},
+    "backing": {"type": "str", "choices": ["keep", "copy"], "default": "keep"},
+    "max_pause": {"type": "float", "default": 60.0},
+    "sync_timeout": {"type": "float", "default": 10.0},
+    "overwrite": {"type": "bool", "default": False},
+}
+CONSTRAINTS: Dict[str, Any] = {}
+
+
+def run(task: Task) -> Dict[str, Any]:
+    """Copy the disks; see the module's documentation."""
+    params = task.params
+    dest = os.path.abspath(os.path.expanduser(params["dest"]))
+    for name in ("max_pause", "sync_timeout"):
+        if not 0 < params[name] <= 86400:
+            raise InputError(f"{name} must be seconds, above 0 and up to 86400, and is {params[name]:g}")
+    task.console.command("version")
+    with task.exclusive() if not task.check else contextlib.nullcontext():
+        sight = Sight(task.console)
+        chosen = backup.choose(sight, params["disks"], dest)
+        backup.check_target(chosen, dest, params["overwrite"])
+        commands = [] if sight.blind else ["sysrq s", "stop", "go"]
+        if task.check:
+            rows = [{"device": each.name, "file": each.file, "copy": each.target} for each in chosen]
+            return {"changed": True, "copies": rows, "pause": None, "synced": None, "commands": commands}
+        this = Backup(task, chosen, dest)
+        rows = this.run()
+    return {"changed": True, "copies": rows, "pause": round(this.pause, 3), "synced": this.synced, "commands": commands}

@@ -1,0 +1,286 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Copies of the disks of real guests that write all the time; UML_BACKUPS says how many of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.uml.mconsole.plugins.module_utils._model import copying
+from support import guest as guests
+from support import kernels, processes, uml
+from support.operate import operate
+from support.paths import CHECKOUT, TREE
+from support.wait import wait_until
+
+BACKUPS = int(os.environ.get("UML_BACKUPS", "3"))
+WRITER = """mount -t ext4 /dev/ubdb /mnt && (
+while :; do dd if=/dev/urandom of=/mnt/f$((i = (i + 1) % 9)) bs=64k count=9; done
+) 2>/dev/null &"""
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    """Return where the copies go."""
+    (tmp_path / "copies").mkdir()
+    return tmp_path / "copies"
+
+
+@pytest.fixture
+def writer(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> uml.Instance:
+    """Lend a guest that writes to its second disk without pause."""
+    disk = guests.ext4_image(uml_dir / "disk.img", size="32M")
+    instance = launch_guest("web1", f"ubd1={disk}", memory="96M")
+    instance.guest(WRITER)
+    return instance
+
+
+@pytest.fixture
+def backup(uml_dir: Path, dest: Path) -> Run:
+    """Lend the operation."""
+
+    def run(check: bool = False, **params: Any) -> dict[str, Any]:
+        named = {} if "umids" in params else {"umid": "web1"}
+        given = {"uml_dir": str(uml_dir), "dest": str(dest), "sync_timeout": 0.5, **named, **params}
+        return operate("disk_backup", check, **given)
+
+    return run
+
+
+def good(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result that is no failure."""
+    assert not result.get("failed"), result["msg"]
+    return result
+
+
+def fsck(path: Path | str) -> str:
+    """Replay a copy's journal and check all of it, as the next boot would; what was open by then is no fault."""
+    subprocess.run(["/sbin/e2fsck", "-p", str(path)], capture_output=True, check=False)
+    done = subprocess.run(["/sbin/e2fsck", "-f", "-n", str(path)], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def runs(instance: uml.Instance) -> bool:
+    """Tell whether the guest runs on: its clock goes, and its writer writes."""
+    assert instance.request("go") == (1, "Not stopped")
+    return instance.guest("echo alive") == "alive\n"
+
+
+def leftovers(dest: Path) -> list[str]:
+    """List what is in the directory."""
+    return sorted(path.name for path in dest.iterdir())
+
+
+def test_each_copy_is_clean_and_the_guest_lives(writer: uml.Instance, backup: Run, dest: Path) -> None:
+    """A guest that writes without pause, copied again and again."""
+    for _number in range(BACKUPS):
+        result = good(backup(overwrite=True))
+        [copy] = result["copies"]
+        assert (copy["device"], copy["copy"], copy["size"]) == ("ubd1", str(dest / "web1-ubd1.img"), 32 << 20)
+        assert copy["method"] in ("sparse", "reflink")
+        assert (result["changed"], result["commands"]) == (True, ["sysrq s", "stop", "go"])
+        assert 0 < result["pause"] < 60
+        assert fsck(copy["copy"]) == ""
+        assert runs(writer)
+    assert leftovers(dest) == ["web1-ubd1.img"]
+    assert os.stat(copy["copy"]).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("series", kernels.wanted())
+def test_what_was_written_before_is_in_the_copy(series: str, launch_guest: Any, uml_dir: Path, backup: Run) -> None:
+    """An idle guest has all of it written out, on each kernel."""
+    disk = guests.ext4_image(uml_dir / "disk.img")
+    instance = launch_guest("web1", f"ubd1={disk}", memory="96M", kernel=kernels.path(series))
+    instance.guest("mount -t ext4 /dev/ubdb /mnt && echo precious > /mnt/note")
+    result = good(backup(sync_timeout=30))
+    assert result["synced"]
+    copy = result["copies"][0]["copy"]
+    assert fsck(copy) == ""
+    shown = subprocess.run(["/sbin/debugfs", "-R", "cat /note", copy], capture_output=True, text=True, check=True)
+    assert shown.stdout == "precious\n"
+    assert runs(instance)
+
+
+def test_check_mode_copies_nothing(writer: uml.Instance, backup: Run, dest: Path) -> None:
+    """It tells what would be sent and made."""
+    planned = good(backup(True))
+    assert (planned["changed"], planned["commands"]) == (True, ["sysrq s", "stop", "go"])
+    assert [each["copy"] for each in planned["copies"]] == [str(dest / "web1-ubd1.img")]
+    assert leftovers(dest) == []
+
+
+def test_a_copy_on_write_pair_stays_a_pair(launch_guest: Any, uml_dir: Path, backup: Run, dest: Path) -> None:
+    """The copy boots with the backing file it was made for, or with a copy of that, header and times included."""
+    base = guests.ext4_image(uml_dir / "base.img")
+    os.utime(base, (1_700_000_000, 1_700_000_000))
+    instance = launch_guest("web1", f"ubd1={uml_dir}/a.cow,{base}", memory="96M")
+    instance.guest("mount -t ext4 /dev/ubdb /mnt && echo precious > /mnt/note && umount /mnt && sync")
+    kept = good(backup())["copies"][0]
+    assert (kept["copy"], kept["backing_file"]) == (str(dest / "web1-ubd1.cow"), str(base))
+    moved = good(backup(backing="copy", overwrite=True))["copies"][0]
+    assert moved["backing_file"] == str(dest / "base.img")
+    assert good(backup(backing="copy", overwrite=True))["copies"][0] == moved
+    Path(base).unlink()
+    other = launch_guest("other", f"ubd1={moved['copy']}", memory="96M")
+    assert other.request("config ubd1")[1] == f"{moved['copy']},{dest}/base.img"
+    assert other.guest("mount -t ext4 /dev/ubdb /mnt && cat /mnt/note") == "precious\n"
+
+
+def test_a_full_target_leaves_the_guest_running_and_nothing_else(
+    writer: uml.Instance, backup: Run, dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen before the pause; and in the middle, when the room was taken meanwhile."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dest], check=True)
+    try:
+        result = backup()
+        assert f"and {dest} has" in result["msg"]
+        assert result["commands"] == []
+        monkeypatch.setattr(copying, "can_share", lambda *args: True)
+        result = backup()
+        assert result["msg"] == f"the copy of web1 into {dest} failed: No space left on device; nothing of it is left"
+        assert result["error"]["pause"] > 0
+        assert leftovers(dest) == []
+        assert runs(writer)
+    finally:
+        subprocess.run(["umount", dest], check=True)
+
+
+def test_a_pause_is_bounded(writer: uml.Instance, backup: Run, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that takes too long is given up."""
+    monkeypatch.setattr(copying, "_PART", 4096)
+    monkeypatch.setattr(copying, "_clone", lambda *args: False)
+    result = backup(max_pause=0.01)
+    assert "was not done within max_pause, 0.01 s; it was given up, and the instance runs on" in result["msg"]
+    assert leftovers(dest) == []
+    assert runs(writer)
+
+
+def test_one_that_somebody_resumes_is_no_copy(
+    writer: uml.Instance, backup: Run, dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of it would be of another moment."""
+    original = copying.copy
+
+    def slow(source: str, target: str, deadline: float) -> Any:
+        assert writer.request("go") == (0, "")
+        return original(source, target, deadline)
+
+    monkeypatch.setattr(copying, "copy", slow)
+    assert "was resumed while its disks were copied, so the copies were thrown away" in backup()["msg"]
+    assert leftovers(dest) == []
+    assert runs(writer)
+
+
+CLIENT = """
+import sys, time
+from ansible_collections.uml.mconsole.plugins.module_utils._model import copying
+from support.operate import operate
+original = copying.copy
+def slow(source, target, deadline):
+    found = original(source, target, deadline)
+    print("copied", flush=True)
+    time.sleep(60)
+    return found
+copying.copy = slow
+operate("disk_backup", umid="web1", uml_dir=sys.argv[1], dest=sys.argv[2], max_pause=float(sys.argv[3]),
+        sync_timeout=0.5)
+"""
+
+
+@pytest.fixture
+def client(uml_dir: Path, dest: Path) -> Iterator[Callable[[float], subprocess.Popen[str]]]:
+    """Lend `client(max_pause)`: a client in a process of its own that has copied, and not resumed the instance yet."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(max_pause: float) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONPATH": f"{TREE}:{CHECKOUT}/tests"}
+        words = [sys.executable, "-c", CLIENT, str(uml_dir), str(dest), str(max_pause)]
+        started.append(subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True))
+        assert started[-1].stdout.readline() == "copied\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_client_that_dies_in_the_middle_leaves_the_guest_running(
+    how: str, writer: uml.Instance, client: Any, dest: Path
+) -> None:
+    """Killed or stopped, while the guest is paused: it runs again, and what is unfinished goes."""
+    process = client(60 if how == "killed" else 1)
+    assert writer.request("stop")[1] == "Already stopped"
+    helpers = [pid for pid in processes.descendants(process.pid) if pid != process.pid]
+    process.send_signal(signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    wait_until(lambda: writer.request("go") == (1, "Not stopped"), 20, "resumed")
+    process.kill()
+    wait_until(lambda: not [pid for pid in helpers if Path(f"/proc/{pid}").exists()], 20, "no process left")
+    assert runs(writer)
+    if how == "killed":
+        assert leftovers(dest) == []
+
+
+def test_a_paused_one_stays_paused(writer: uml.Instance, backup: Run) -> None:
+    """It is copied as it is, and nothing is sent."""
+    assert writer.request("stop")[0] == 0
+    result = good(backup())
+    assert (result["commands"], result["synced"], result["pause"]) == ([], False, 0)
+    assert fsck(result["copies"][0]["copy"]) == ""
+    assert writer.request("stop")[1] == "Already stopped"
+    assert writer.request("go")[0] == 0
+
+
+BAD = [
+    ({"dest": "/nowhere"}, "dest is no directory: /nowhere"),
+    ({"disks": ["ubd7"]}, "web1 has no disk ubd7"),
+    ({"disks": ["con1"]}, "'con1' is no disk; expected ubd0 to ubd15"),
+    ({"disks": ["ubd99"]}, "'ubd99' is out of range"),
+    ({"disks": []}, "web1 has no disk with a file that could be copied"),
+    ({"max_pause": 0}, "max_pause must be seconds, above 0"),
+    ({"sync_timeout": -1}, "sync_timeout must be seconds, above 0"),
+    ({"umid": "nobody"}, "no instance 'nobody'"),
+]
+
+
+def test_bad_input_pauses_nothing(writer: uml.Instance, backup: Run, dest: Path) -> None:
+    """Each is told by one sentence, in check mode too."""
+    for params, said in BAD:
+        for check in (True, False):
+            result = backup(check, **params)
+            assert said in result["msg"]
+            assert result.get("commands", []) == []
+    assert runs(writer)
+    assert leftovers(dest) == []
+
+
+def test_what_is_there_is_kept(writer: uml.Instance, backup: Run, dest: Path) -> None:
+    """Unless the user says otherwise; and a file that was taken away is named."""
+    (dest / "web1-ubd1.img").write_text("mine")
+    assert "web1-ubd1.img exists already; say overwrite: true to replace it" in backup()["msg"]
+    assert (dest / "web1-ubd1.img").read_text() == "mine"
+    (writer.uml_dir / "disk.img").unlink()
+    assert "of ubd1 of web1 is not there: No such file or directory" in backup(disks=["ubdb"])["msg"]
+
+
+def test_several_at_once(launch_guest: Any, uml_dir: Path, backup: Run, dest: Path) -> None:
+    """Each has its own pause, and a backing file that they share is copied once."""
+    base = guests.ext4_image(uml_dir / "base.img")
+    for umid in ("web1", "web2"):
+        launch_guest(umid, f"ubd1={uml_dir}/{umid}.cow,{base}", memory="96M")
+    result = good(backup(umids=["web*"], backing="copy"))
+    assert sorted(result["instances"]) == ["web1", "web2"]
+    assert leftovers(dest) == ["base.img", "web1-ubd1.cow", "web2-ubd1.cow"]
