@@ -50,7 +50,7 @@ options:
     choices: [keep, copy]
     default: keep
   max_pause:
-    description: Seconds that the instance may be paused. A copy that is not done by then is given up, and the task fails.
+    description: Seconds that the instance may be paused. A copy that takes longer is given up, and the task fails.
     type: float
     default: 60.0
   sync_timeout:
