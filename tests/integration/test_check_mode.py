@@ -27,6 +27,10 @@ from support.operate import operate
 NO_SHUTDOWN = ["halt", "terminate", "kill"]
 # module: what is done with it. `{folder}` is the uml_dir, which holds the disks a and b.
 ROWS: dict[str, list[dict[str, Any]]] = {
+    "cow": [
+        {"path": "{folder}/new.cow", "backing_file": "{folder}/a", "state": "present"},
+        {"path": "{folder}/old.cow", "dest": "{folder}/merged", "state": "merged"},
+    ],
     "device": [
         {"name": "ubd1", "file": "{folder}/a"},
         {"name": "con5", "channel": "pts", "state": "present"},
@@ -74,6 +78,7 @@ def guest(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> uml.Insta
     """Lend an instance that has a disk, and whose folder has two more."""
     for name in "abc":
         image(uml_dir / name)
+    operate("cow", path=f"{uml_dir}/old.cow", backing_file=f"{uml_dir}/b")
     return launch_guest("guest", f"ubd7={uml_dir}/c", memory="96M")
 
 
@@ -131,7 +136,9 @@ def test_check_mode_does_nothing_and_foretells(
     guest: uml.Instance, sent: list[str], sockets: Sockets, name: str, number: int
 ) -> None:
     params = filled(ROWS[name][number], str(guest.uml_dir))
-    run = {"umid": "guest", "uml_dir": str(guest.uml_dir), **params}
+    where = {"umid": "guest", "uml_dir": str(guest.uml_dir)}
+    named = getattr(_operations.load(name), "COMMON", where)
+    run = {**{key: value for key, value in where.items() if key in named}, **params}
     with nothing_done():
         foretold = operate(name, True, sockets, **run)
     assert not foretold.get("failed"), foretold

@@ -19,6 +19,8 @@ from .._mconsole.wire import decode_text, encode_text
 
 _MAGIC = 0x4F4F4F4D
 _PATH = 4096  # bytes
+_SECTOR = 512
+_ALIGNMENT = 4096
 _START = struct.Struct(">II")
 _V2 = struct.Struct(">4096sIQ")
 _V3 = struct.Struct(">IQIII4096s")
@@ -26,11 +28,24 @@ _V3_OLD = struct.Struct(">I4xQIII4096s")
 
 
 class CowHeader(NamedTuple):
-    """What a COW file says of its backing file: the path as stored, its size in bytes, its mtime in seconds."""
+    """What a COW file says of its backing file: the path as stored, its size in bytes, its mtime in seconds.
+
+    The sectors that differ are told by a bitmap at ``bitmap``, the lowest bit first; their data is behind ``data``, as
+    far as it would be in the backing file. ``sector`` is the size of a sector.
+    """
 
     backing_file: str
     size: int
     mtime: int
+    version: int = 3
+    sector: int = 512
+    bitmap: int = 0
+    data: int = 0
+
+    @property
+    def bitmap_length(self) -> int:
+        """Return the length of the bitmap in bytes."""
+        return -(-self.size // self.sector) // 8 + (1 if -(-self.size // self.sector) % 8 else 0)
 
 
 def read_header(path: str) -> Optional[CowHeader]:
@@ -53,11 +68,44 @@ def parse_header(data: bytes) -> Optional[CowHeader]:
         return None
     if version == 2:
         path, mtime, size = _V2.unpack_from(data, _START.size)
-        return CowHeader(_text(path), size, mtime)
-    mtime, size, _sector, _align, _format, path = _V3.unpack_from(data, _START.size)
+        return _laid_out(CowHeader(_text(path), size, mtime, 2), _START.size + _V2.size, 1)
+    layout = _V3
+    mtime, size, sector, align, _format, path = _V3.unpack_from(data, _START.size)
     if path[:4] == bytes(4) and len(data) >= _START.size + _V3_OLD.size:
-        mtime, size, _sector, _align, _format, path = _V3_OLD.unpack_from(data, _START.size)
-    return CowHeader(_text(path), size, mtime)
+        layout = _V3_OLD
+        mtime, size, sector, align, _format, path = _V3_OLD.unpack_from(data, _START.size)
+    header = CowHeader(_text(path), size, mtime, 3, sector or _SECTOR)
+    return _laid_out(header, _START.size + layout.size, align or _ALIGNMENT)
+
+
+def _laid_out(header: CowHeader, end: int, align: int) -> CowHeader:
+    """Return the header with the places of the bitmap and of the data (cow_user.c cow_sizes)."""
+    bitmap = _round_up(end, align)
+    unit = align if header.version > 2 else header.sector
+    return header._replace(bitmap=bitmap, data=_round_up(bitmap + header.bitmap_length, unit))
+
+
+def _round_up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+def make(path: str, backing_file: str) -> None:
+    """Make a COW file without a difference, byte for byte as the kernel makes it.
+
+    :raises InputError: when the path of the backing file is too long
+    :raises OSError: when it cannot be made, or is there already
+    """
+    found = os.stat(backing_file)
+    stored = encode_text(backing_file)
+    if len(stored) >= _PATH:
+        raise InputError(f"the path of a backing file has at most {_PATH - 1} bytes: {backing_file!r}")
+    fixed = (int(found.st_mtime), found.st_size, _SECTOR, _ALIGNMENT, 0, stored)
+    data = _START.pack(_MAGIC, 3) + _V3.pack(*fixed)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with open(descriptor, "wb") as stream:
+        stream.write(data)
+        header = parse_header(data + bytes(8))
+        stream.truncate((header.data if header else 0) + found.st_size)
 
 
 def point_to(path: str, backing_file: str) -> None:

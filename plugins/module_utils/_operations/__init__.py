@@ -15,6 +15,7 @@ from types import ModuleType
 
 NAMES = (
     "collector",
+    "cow",
     "device",
     "devices",
     "disk_backup",

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Copy-on-write files of the VM host: made, looked at, and put together with their backing files."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Optional
+
+from .._mconsole.errors import InputError
+from .._model import cow
+from .._model.task import Task
+
+SCOPE = "host"
+COMMON = ()
+ARGUMENTS: Dict[str, Dict[str, Any]] = {
+    "path": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "merged"], "default": "present"},
+    "backing_file": {"type": "str"},
+    "dest": {"type": "str"},
+    "overwrite": {"type": "bool", "default": False},
+}
+CONSTRAINTS: Dict[str, Any] = {"required_if": [("state", "merged", ["dest"])]}
+Result = Dict[str, Any]
+
+
+def run(task: Task) -> Result:
+    """Do what the state says; see the module's documentation."""
+    path = _absolute(task.params["path"])
+    given = task.params.get("backing_file")
+    backing = _absolute(given) if given else None
+    if task.params["state"] == "merged":
+        return _merged(task, path, backing)
+    if task.params.get("dest"):
+        raise InputError("dest goes with state: merged")
+    return _there(path, backing) if os.path.lexists(path) else _made(task, path, backing)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _there(path: str, backing: Optional[str]) -> Result:
+    """Look at a COW file; one that was made for another backing file is not changed."""
+    found = cow.inspect(path)
+    if backing is not None and os.path.realpath(backing) != os.path.realpath(found["backing_file"]):
+        raise InputError(f"{path} was made for the backing file {found['backing_file']}, not {backing}", path=path)
+    if backing is not None and not found["valid"]:
+        raise InputError(f"{path} is no longer valid: {found['reason']}", path=path)
+    return _result(False, {"exists": True}, {"exists": True}, found)
+
+
+def _made(task: Task, path: str, backing: Optional[str]) -> Result:
+    if backing is None:
+        raise InputError(f"there is no COW file {path}; to make it, say for which backing_file", path=path)
+    cow.check_backing(backing)
+    if not os.path.isdir(os.path.dirname(path)):
+        raise InputError(f"the directory of {path} is not there", path=path)
+    if not task.check:
+        cow.make(path, backing)
+    found = None if task.check else cow.inspect(path)
+    return _result(True, {"exists": False}, {"exists": True, "backing_file": backing}, found)
+
+
+def _merged(task: Task, path: str, backing: Optional[str]) -> Result:
+    """Make an image of what the pair holds, unless there is one."""
+    found = _there(path, backing)["cow"]
+    dest, header = _absolute(task.params["dest"]), cow.header_of(path)
+    if not found["valid"]:
+        raise InputError(f"{path} cannot be merged: {found['reason']}", path=path)
+    if os.path.realpath(dest) in (os.path.realpath(path), os.path.realpath(found["backing_file"])):
+        raise InputError(f"dest must be a file of its own, not the COW file or its backing file: {dest}", path=dest)
+    cow.check_unused(path)
+    if cow.is_merged(path, header, found["backing_file"], dest):
+        return _result(False, {"merged": True}, {"merged": True}, found)
+    if os.path.lexists(dest) and not task.params["overwrite"]:
+        raise InputError(f"{dest} exists already and holds something else; say overwrite: true", path=dest)
+    if not os.path.isdir(os.path.dirname(dest)):
+        raise InputError(f"the directory of {dest} is not there", path=dest)
+    if not task.check:
+        cow.merge(path, header, found["backing_file"], dest)
+    return _result(True, {"merged": False}, {"merged": True}, found)
+
+
+def _result(changed: bool, before: Result, after: Result, found: Optional[Result]) -> Result:
+    return {"changed": changed, "diff": {"before": before, "after": after}, "cow": found, "commands": []}
