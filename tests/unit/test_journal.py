@@ -150,6 +150,40 @@ def test_a_journal_that_begins_anew_is_told(folder: str) -> None:
         assert [(event["type"], event["seq"]) for event in told] == [("gap", 0), ("message", 1), ("message", 2)]
 
 
+def test_a_journal_that_begins_anew_under_the_old_inode_is_told(folder: str) -> None:
+    """File systems give a removed file's number to the next one, which may be longer by the time that one looks."""
+    write(folder, TEN)
+    reader = journal.Reader(folder)
+    assert len(list(reader.read())) == 10
+    path = Path(journal.files(folder)[0].path)
+    inode = path.stat().st_ino
+    write(f"{folder}.2", [{"type": "message", "data": "x" * 1000}] * 4)
+    path.write_bytes(Path(journal.files(f"{folder}.2")[0].path).read_bytes())
+    assert path.stat().st_ino == inode
+    told = [(event["type"], event["seq"]) for event in reader.read()]
+    assert told == [("gap", 0), *(("message", number) for number in (1, 2, 3, 4))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100000,
+        b'{"seq": 3, "time": NaN}',
+        b'{"seq": 3, "time": 1e999}',
+        b'{"seq": 3, "time": "x"}',
+        b'{"seq": true}',
+    ],
+)
+def test_a_line_that_is_no_event_hurts_no_reader(folder: str, line: bytes) -> None:
+    """Nor the next writer, whatever it holds."""
+    write(folder, TEN[:2])
+    path = Path(journal.files(folder)[0].path)
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    assert numbers(folder) == [1, 2]
+    assert write(folder, TEN[:1]).last == 4
+    assert [each["type"] for each in journal.Reader(folder).read()] == ["message", "message", "gap", "message"]
+
+
 def test_a_writer_whose_files_were_removed_goes_on(folder: str) -> None:
     """What follows is found again, under numbers that were not used."""
     with contextlib.closing(journal.Writer(folder)) as writer:

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import stat
 import time
@@ -28,6 +29,7 @@ _FILES = 8
 _NAME = "events-{:016d}.jsonl"
 _PREFIX, _SUFFIX = "events-", ".jsonl"
 _LOCK = "writer.lock"
+_END = 10**16  # above any number that a name has digits for
 _POLL = 0.1  # seconds between looks of one who waits: a stat or two each
 Event = Dict[str, Any]
 
@@ -187,14 +189,29 @@ def _last(file: File) -> int:
 # Reading.
 
 
+def _finite(text: str) -> float:
+    """Return a number that JSON can say again."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number that an event has")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+
+
 def parse(line: bytes) -> Optional[Event]:
-    """Return the event of a line, or None where it is none: a disk may have lost it."""
+    """Return the event of a line, or None where it is none: a disk may have lost it, and left anything in its place."""
     try:
-        found = json.loads(line)
-    except ValueError:
+        found = _DECODER.decode(line.decode("ascii"))
+    except (ValueError, RecursionError):
         return None
-    is_event = isinstance(found, dict) and type(found.get("seq")) is int and found["seq"] > 0
-    return found if is_event else None
+    is_event = isinstance(found, dict) and type(found.get("seq")) is int and 0 < found["seq"] < _END
+    return found if is_event and _is_time(found.get("time", 0)) else None
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < _END
 
 
 def _lines(data: bytes) -> List[bytes]:
@@ -202,12 +219,12 @@ def _lines(data: bytes) -> List[bytes]:
     return data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]
 
 
-def _read(path: str, offset: int = 0) -> bytes:
-    """Return a file from an offset on; nothing where it has been removed meanwhile."""
+def _read(path: str, offset: int = 0, count: int = -1) -> bytes:
+    """Return a file from an offset on, or a part of that; nothing where it has been removed meanwhile."""
     try:
         with open(path, "rb") as stream:
             stream.seek(offset)
-            return stream.read()
+            return stream.read(count)
     except FileNotFoundError:
         return b""
 
@@ -223,6 +240,7 @@ class Reader:
         self.position = position
         self._inode = 0
         self._offset = 0
+        self._line = b""  # the last one that was read, which ends at the offset
 
     def read(self) -> Iterator[Event]:
         """Yield what is there behind the position, moving it."""
@@ -236,20 +254,25 @@ class Reader:
                 yield from self._read_file(file)
 
     def _turn_to(self, file: File) -> bool:
-        """Begin with a file unless we are in it; return whether we begin."""
+        """Begin with a file unless we are in it; return whether we begin.
+
+        A file that was removed may have left its inode to the next one, so the line before our place must be there.
+        """
         try:
             there = os.stat(file.path)
         except FileNotFoundError:
             return False
-        if there.st_ino == self._inode and there.st_size >= self._offset:
+        before = _read(file.path, self._offset - len(self._line), len(self._line))
+        if there.st_ino == self._inode and before == self._line:
             return False
-        self._inode, self._offset = there.st_ino, 0
+        self._inode, self._offset, self._line = there.st_ino, 0, b""
         return True
 
     def _read_file(self, file: File) -> Iterator[Event]:
         self._turn_to(file)
         for line in _lines(_read(file.path, self._offset)):
-            self._offset += len(line) + 1
+            self._line = line + b"\n"
+            self._offset += len(self._line)
             event = parse(line)
             if event is not None and event["seq"] > self.position:
                 yield from self._missing(event["seq"])
