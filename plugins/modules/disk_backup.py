@@ -31,8 +31,9 @@ attributes:
 options:
   dest:
     description:
-      - Directory on the VM host for the copies, which must be there. Each is called C(UMID-DISK) with the suffix of the
-        file it was made of, such as C(web1-ubd0.img), and is for its owner alone.
+      - Directory on the VM host for the copies, made for its owner alone if it is not there.
+      - Each copy is called C(UMID-DISK) with the suffix of the file it was made of, such as C(web1-ubd0.img), and is
+        for its owner alone.
     type: str
     required: true
   disks:
@@ -87,7 +88,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 copies:
-  description: The copies; in check mode those that would be made, with C(device), C(file) and C(copy).
+  description: The copies; in check mode those that would be made, with C(device), C(file) and C(path).
   returned: success
   type: list
   elements: dict
@@ -100,7 +101,7 @@ copies:
       description: Its file, as the instance calls it.
       type: str
       sample: /srv/uml/web1.cow
-    copy:
+    path:
       description: The copy.
       type: str
       sample: /srv/backup/web1-ubd0.cow

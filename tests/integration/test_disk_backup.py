@@ -87,14 +87,14 @@ def test_each_copy_is_clean_and_the_guest_lives(writer: uml.Instance, backup: Ru
     for _number in range(BACKUPS):
         result = good(backup(overwrite=True))
         [copy] = result["copies"]
-        assert (copy["device"], copy["copy"], copy["size"]) == ("ubd1", str(dest / "web1-ubd1.img"), 32 << 20)
+        assert (copy["device"], copy["path"], copy["size"]) == ("ubd1", str(dest / "web1-ubd1.img"), 32 << 20)
         assert copy["method"] in ("sparse", "reflink")
         assert (result["changed"], result["commands"]) == (True, ["sysrq s", "stop", "go"])
         assert 0 < result["pause"] < 60
-        assert fsck(copy["copy"]) == ""
+        assert fsck(copy["path"]) == ""
         assert runs(writer)
     assert leftovers(dest) == ["web1-ubd1.img"]
-    assert os.stat(copy["copy"]).st_mode & 0o777 == 0o600
+    assert os.stat(copy["path"]).st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("series", kernels.wanted())
@@ -105,18 +105,32 @@ def test_what_was_written_before_is_in_the_copy(series: str, launch_guest: Any, 
     instance.guest("mount -t ext4 /dev/ubdb /mnt && echo precious > /mnt/note")
     result = good(backup(sync_timeout=30))
     assert result["synced"]
-    copy = result["copies"][0]["copy"]
+    copy = result["copies"][0]["path"]
     assert fsck(copy) == ""
     shown = subprocess.run(["/sbin/debugfs", "-R", "cat /note", copy], capture_output=True, text=True, check=True)
     assert shown.stdout == "precious\n"
     assert runs(instance)
 
 
+def test_the_directory_is_made_and_goes_with_a_failure(
+    writer: uml.Instance, backup: Run, dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With those above it; one that is not ours to make is told."""
+    deep = dest / "a" / "b"
+    with monkeypatch.context() as patch:
+        patch.setattr(copying, "_PART", 4096)
+        patch.setattr(copying, "_clone", lambda *args: False)
+        assert backup(dest=str(deep), max_pause=0.01)["failed"]
+    assert leftovers(dest) == []
+    good(backup(dest=str(deep)))
+    assert (leftovers(deep), deep.stat().st_mode & 0o777) == (["web1-ubd1.img"], 0o700)
+
+
 def test_check_mode_copies_nothing(writer: uml.Instance, backup: Run, dest: Path) -> None:
     """It tells what would be sent and made."""
     planned = good(backup(True))
     assert (planned["changed"], planned["commands"]) == (True, ["sysrq s", "stop", "go"])
-    assert [each["copy"] for each in planned["copies"]] == [str(dest / "web1-ubd1.img")]
+    assert [each["path"] for each in planned["copies"]] == [str(dest / "web1-ubd1.img")]
     assert leftovers(dest) == []
 
 
@@ -127,7 +141,7 @@ def test_a_copy_on_write_pair_stays_a_pair(launch_guest: Any, uml_dir: Path, bac
     instance = launch_guest("web1", f"ubd1={uml_dir}/a.cow,{base}", memory="96M")
     instance.guest("mount -t ext4 /dev/ubdb /mnt && echo precious > /mnt/note && umount /mnt && sync")
     kept = good(backup())["copies"][0]
-    assert (kept["copy"], kept["backing_file"]) == (str(dest / "web1-ubd1.cow"), str(base))
+    assert (kept["path"], kept["backing_file"]) == (str(dest / "web1-ubd1.cow"), str(base))
     moved = good(backup(backing="copy", overwrite=True))["copies"][0]
     assert moved["backing_file"] == str(dest / "base.img")
     assert good(backup(backing="copy", overwrite=True))["copies"][0] == moved
@@ -239,13 +253,14 @@ def test_a_paused_one_stays_paused(writer: uml.Instance, backup: Run) -> None:
     assert writer.request("stop")[0] == 0
     result = good(backup())
     assert (result["commands"], result["synced"], result["pause"]) == ([], False, 0)
-    assert fsck(result["copies"][0]["copy"]) == ""
+    assert fsck(result["copies"][0]["path"]) == ""
     assert writer.request("stop")[1] == "Already stopped"
     assert writer.request("go")[0] == 0
 
 
 BAD = [
-    ({"dest": "/nowhere"}, "dest is no directory: /nowhere"),
+    ({"dest": "/etc/hostname/x"}, "dest cannot be a directory: /etc/hostname is none"),
+    ({"dest": "/proc/x"}, "no file can be made in /proc: No such file or directory"),
     ({"disks": ["ubd7"]}, "web1 has no disk ubd7"),
     ({"disks": ["con1"]}, "'con1' is no disk; expected ubd0 to ubd15"),
     ({"disks": ["ubd99"]}, "'ubd99' is out of range"),

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,35 @@ def test_a_crash_report_holds_what_can_be_had_and_no_more_than_asked(play, launc
     assert "Call Trace" in (reports["well"] / "stack.txt").read_text()
     assert "did not answer" in (reports["hung"] / "proc.txt").read_text()
     assert str(reports["well"]) in run.stdout
+
+
+# backup
+
+
+def test_backups_are_made_fetched_and_the_oldest_removed(play, launch_guest, uml_dir, tmp_path):
+    disk = guests.ext4_image(uml_dir / "disk.img")
+    launch_guest("web1", f"ubd1={disk}")
+    where, here = tmp_path / "there", tmp_path / "here"
+    options = {"directory": where, "more": {"vm1": {}}}
+    planned = play("backup", "web1", check=True, **options).ok()
+    assert planned.task("web1", "Copy the disks").changed
+    assert not where.exists()
+    for _number in range(3):
+        run = play("backup", "web1", keep=2, fetch_to=here, **options).ok()
+        time.sleep(1)  # each has its second in its name
+    names = sorted(path.name for path in (where / "web1").iterdir())
+    assert len(names) == 2
+    copies = [where / "web1" / name / "web1-ubd1.img" for name in names]
+    assert [path.stat().st_size for path in copies] == [8 << 20] * 2
+    assert (here / "web1" / names[1] / "web1-ubd1.img").read_bytes() == copies[1].read_bytes()
+    assert len(list((here / "web1").iterdir())) == 3
+    assert re.search(r"web1-ubd1\.img;\s+paused for \d+\.\d+ s", run.stdout)
+
+
+def test_a_backup_that_fails_says_so_and_removes_nothing(play, launch_guest, uml_dir, tmp_path):
+    launch_guest("bare")
+    (tmp_path / "bare" / "20260101T000000").mkdir(parents=True)
+    run = play("backup", "bare", keep=1, directory=tmp_path)
+    assert run.rc != 0
+    assert "bare has no disk with a file that could be copied" in run.stdout
+    assert (tmp_path / "bare" / "20260101T000000").is_dir()

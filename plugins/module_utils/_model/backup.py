@@ -109,18 +109,33 @@ def check_target(chosen: Sequence[Disk], dest: str, overwrite: bool) -> None:
     :raises InputError: when it is no directory, has too little room, or has such files
     :raises NotAllowedError: when this user may not write there
     """
-    if not os.path.isdir(dest):
-        raise InputError(f"dest is no directory: {dest}", path=dest)
-    if not os.access(dest, os.W_OK | os.X_OK):
-        raise NotAllowedError(f"not allowed to write into {dest}", path=dest)
+    folder = _nearest(dest)
+    if not os.path.isdir(folder):
+        raise InputError(f"dest cannot be a directory: {folder} is none", path=dest)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise NotAllowedError(f"not allowed to write into {folder}", path=folder)
     there = [disk.target for disk in chosen if os.path.lexists(disk.target)]
     if there and not overwrite:
         raise InputError(f"{', '.join(there)} exists already; say overwrite: true to replace it", path=there[0])
-    room = os.statvfs(dest)
+    room = os.statvfs(folder)
     free = room.f_bavail * room.f_frsize
-    needed = sum(os.stat(disk.where).st_blocks * 512 for disk in chosen if not copying.can_share(disk.where, dest))
+    needed = sum(os.stat(disk.where).st_blocks * 512 for disk in chosen if not _can_share(disk.where, folder))
     if needed > free:
         raise InputError(f"the copies need {needed} bytes, and {dest} has {free} left", path=dest)
+
+
+def _can_share(source: str, folder: str) -> bool:
+    try:
+        return copying.can_share(source, folder)
+    except OSError as err:
+        raise InputError(f"no file can be made in {folder}: {err.strerror}", path=folder) from err
+
+
+def _nearest(path: str) -> str:
+    """Return a path, or that above it which is there."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
 
 
 # The copy.
@@ -142,6 +157,7 @@ class Backup:
 
         :raises Error: when a copy is not whole, or not of one moment; then none is left, and the instance runs
         """
+        made = _make_directories(self._dest)
         folder = tempfile.mkdtemp(prefix=".backup-", dir=self._dest)
         try:
             with Guardian(self._console.path, folder, self._max_pause + _GRACE):
@@ -151,6 +167,9 @@ class Backup:
             raise self._explained(err) from err
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            for path in made:
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)  # goes only while it is empty
         return rows
 
     def _copy_paused(self, folder: str) -> List[Copied]:
@@ -216,7 +235,7 @@ class Backup:
             cow_header.point_to(part, backing)
         copying.settle(part)
         os.replace(part, disk.target)
-        row = {"device": disk.name, "file": disk.file, "copy": disk.target, "backing_file": backing or None}
+        row = {"device": disk.name, "file": disk.file, "path": disk.target, "backing_file": backing or None}
         return {**row, **how._asdict()}
 
     def _explained(self, err: OSError) -> Error:
@@ -229,6 +248,25 @@ class Backup:
             )
         text = f"the copy of {self._task.umid} into {self._dest} failed: {err.strerror}; nothing of it is left"
         return Error(text, **facts)
+
+
+def _make_directories(path: str) -> List[str]:
+    """Make a directory and those above it, for their owner alone, and return those that were not there, lowest first.
+
+    :raises InputError: when it cannot be made
+    """
+    missing = []
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        try:
+            os.mkdir(each, 0o700)
+        except FileExistsError:
+            pass  # another instance's backup was faster
+        except OSError as err:
+            raise InputError(f"the directory {each} cannot be made: {err.strerror}", path=each) from err
+    return missing
 
 
 def _is_clean(meminfo: str) -> bool:

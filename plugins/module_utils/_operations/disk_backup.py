@@ -42,7 +42,7 @@ def run(task: Task) -> Dict[str, Any]:
         backup.check_target(chosen, dest, params["overwrite"])
         commands = [] if sight.blind else ["sysrq s", "stop", "go"]
         if task.check:
-            rows = [{"device": each.name, "file": each.file, "copy": each.target} for each in chosen]
+            rows = [{"device": each.name, "file": each.file, "path": each.target} for each in chosen]
             return {"changed": True, "copies": rows, "pause": None, "synced": None, "commands": commands}
         this = Backup(task, chosen, dest)
         rows = this.run()
