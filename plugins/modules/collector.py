@@ -76,8 +76,9 @@ options:
     elements: str
   rate:
     description:
-      - How many events a second one instance may cause on average by what its guest says, and twenty times as many at
-        once. What is more is only counted, so that one guest cannot push out what all others said.
+      - How many messages, and how many lines that match one pattern, become events in each second on average, for each
+        instance; twenty times as many do at once. What is more is only counted, so that one guest cannot push out what
+        all others said.
       - V(0) takes any number. By default V(100).
     type: float
   size:

@@ -107,7 +107,11 @@ options:
       - What the kernel does not know is passed on to init.
     type: raw
   notify:
-    description: Socket on the VM host to which the kernel sends its notifications.
+    description:
+      - Socket on the VM host to which the kernel sends its notifications. An empty text stands for none.
+      - By default C(UML_DIR/.notify), which the instances of a directory share and at which M(uml.mconsole.collector)
+        listens, or what it was if the instance is restarted. A kernel that finds nobody there goes on, and says so in
+        its log.
     type: str
   memory_dir:
     description:
@@ -134,8 +138,8 @@ options:
       - V(init) waits until the console answers and the guest runs processes. A kernel without a usable root or init
         answers first and panics then. With C(quiet) on the boot line this takes a second more.
       - V(console) waits until the console answers.
-      - V(message) waits for a message that the guest writes to C(/proc/mconsole). It needs O(notify), to which nothing
-        else may listen meanwhile.
+      - V(message) waits for a message that the guest writes to C(/proc/mconsole). It needs an O(notify) of the
+        instance's own, to which nothing else may listen meanwhile.
       - V(log) waits for O(wait_pattern) in the console log.
       - V(nothing) waits until the kernel has taken its name.
     type: str
@@ -179,6 +183,7 @@ author:
   - uml.mconsole contributors (@uml-mconsole)
 seealso:
   - module: uml.mconsole.instance_info
+  - module: uml.mconsole.collector
   - module: uml.mconsole.device
 """
 

@@ -40,6 +40,7 @@ author:
 seealso:
   - module: uml.mconsole.instance
   - module: uml.mconsole.instance_facts
+  - module: uml.mconsole.collector
 """
 
 EXAMPLES = r"""
@@ -132,6 +133,26 @@ instances:
           console to look at.
       type: bool
       sample: false
+    covered:
+      description: What of it M(uml.mconsole.collector) writes to a journal; null when its process is gone.
+      type: dict
+      contains:
+        notify:
+          description: Socket to which it sends its notifications, or null when it has none.
+          type: str
+          sample: /home/uml/.uml/.notify
+        notifications:
+          description: Whether these are received.
+          type: bool
+        notifications_reason:
+          description: Why not.
+          type: str
+        console:
+          description: Whether its console log is followed.
+          type: bool
+        console_reason:
+          description: Why not.
+          type: str
     facts:
       description: Facts of the guest, without the prefix C(ansible_); null when it is not running.
       returned: when O(gather_subset) is given

@@ -25,8 +25,10 @@ from support.devices import image
 from support.operate import operate
 
 NO_SHUTDOWN = ["halt", "terminate", "kill"]
+COLLECTOR = {"directory": "{folder}/journal", "uml_dirs": ["{folder}"]}
 # module: what is done with it. `{folder}` is the uml_dir, which holds the disks a and b.
 ROWS: dict[str, list[dict[str, Any]]] = {
+    "collector": [{**COLLECTOR, "state": state} for state in ("started", "restarted", "stopped")],
     "cow": [
         {"path": "{folder}/new.cow", "backing_file": "{folder}/a", "state": "present"},
         {"path": "{folder}/old.cow", "dest": "{folder}/merged", "state": "merged"},
@@ -149,6 +151,8 @@ def test_check_mode_does_nothing_and_foretells(
     assert bool(done.get("failed")) == (name in FAILS_WITHOUT_AN_EVENT), done
     assert done["changed"] == foretold["changed"]
     assert changing(sent) == changes(foretold["commands"]) == changes(done["commands"])
+    if name == "collector":
+        operate(name, False, sockets, **{**run, "state": "stopped"})
 
 
 def filled(value: Any, folder: str) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from support import ansible, kernels, processes, uml, vmhost
+from support import guest as guest_image
 from support.events import Collecting, collecting
 from support.operate import operate
 from support.wait import wait_until
@@ -112,6 +113,22 @@ def test_an_instance_without_a_notify_socket_is_covered_as_far_as_it_can_be(
     assert not running.events("message")
 
 
+@pytest.mark.parametrize("series", kernels.wanted())
+def test_nobody_who_listens_hurts_nobody(series: str, uml_dir: Path, launch_guest: Launch) -> None:
+    """Neither a socket that was never there, nor a dead one, nor what is none: a guest boots, writes and panics."""
+    path = uml_dir / ".notify"
+    guest = launch_guest("a", kernel=kernels.path(series), notify=path)
+    guest.guest("echo to nobody > /proc/mconsole")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(str(path))
+    guest.guest("i=0; while [ $i -lt 100 ]; do echo to the dead > /proc/mconsole; i=$((i+1)); done")
+    path.unlink()
+    path.write_text("")
+    guest.guest("echo to a file > /proc/mconsole")
+    assert path.read_text() == ""
+    crash(guest)
+
+
 def test_what_a_crash_has_left_is_told_once(collect: Collecting, launch_guest: Launch) -> None:
     guest = launch_guest("a")
     crash(guest)
@@ -120,6 +137,37 @@ def test_what_a_crash_has_left_is_told_once(collect: Collecting, launch_guest: L
     launch_guest("b").request("halt")
     collect.wait("exited", "b")
     assert len(collect.events("stale")) == 1
+
+
+def test_an_instance_of_the_module_is_covered_and_one_of_before_is_told(
+    running: Collecting, launch_guest: Launch, uml_dir: Path
+) -> None:
+    old = launch_guest("old")
+    arguments = {"uml_dir": str(uml_dir), "root": {"initrd": str(guest_image.initrd()), "init": "/init"}}
+    try:
+        result = operate("instance", umid="new", **arguments)
+        assert not result.get("failed"), result
+        running.wait("message", "new", "up")
+        assert not operate("instance", umid="new", restart="when_needed", **arguments)["changed"]
+        assert not operate("instance", umid="old", uml_dir=str(uml_dir))["changed"]
+        assert coverage(uml_dir) == {"new": (True, "", True, ""), "old": (False, WITHOUT, True, "")}
+        running("stopped")
+        assert coverage(uml_dir) == {"new": (False, NOBODY, False, NOBODY), "old": (False, WITHOUT, False, NOBODY)}
+        assert operate("instance", umid="new", state="restarted", **arguments)["state"] == "running"
+    finally:
+        operate("instance", umid="new", uml_dir=str(uml_dir), state="absent", stop_by=["kill"])
+    assert old.alive()
+
+
+WITHOUT = "it was started without a notify socket"
+NOBODY = "no collector covers it"
+
+
+def coverage(uml_dir: Path) -> dict[str, tuple[bool, str, bool, str]]:
+    """Return what instance_info says is covered of each instance, and why not."""
+    rows = {each["umid"]: each["covered"] for each in operate("instance_info", uml_dir=str(uml_dir))["instances"]}
+    parts = ("notifications", "notifications_reason", "console", "console_reason")
+    return {umid: tuple(row[part] for part in parts) for umid, row in rows.items()}
 
 
 # What a guest says is data.
@@ -206,6 +254,8 @@ def test_its_sockets_are_made_again(running: Collecting, launch_guest: Launch) -
 
 def test_it_ends_cleanly(running: Collecting) -> None:
     pid = running()["pid"]
+    assert running("stopped", check=True)["changed"]
+    assert running()["pid"] == pid
     result = running("stopped")
     assert (result["changed"], result["state"], result["pid"]) == (True, "stopped", None)
     assert not processes_of(pid)

@@ -21,7 +21,8 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances i
 from ansible_collections.uml.mconsole.plugins.module_utils._model import bootline, console_log, filelock, launch
 
 PLACE = Place("web1", "/run/uml")
-DEFAULTS = ["ubd0c=/dev/null", "con0=null,fd:1", "ssl=null", "con=null"]
+NOTIFY = "mconsole=notify:/run/uml/.notify"
+DEFAULTS = [NOTIFY, "ubd0c=/dev/null", "con0=null,fd:1", "ssl=null", "con=null"]
 
 OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"memory": "96M"}, ["mem=96M"]),
@@ -104,7 +105,29 @@ def test_what_a_kernel_would_misread_is_refused(options: dict[str, Any], said: s
 def test_defaults_give_way() -> None:
     assert bootline.compose(PLACE, {})[2:] == DEFAULTS
     wanted = bootline.desired({"devices": {"con0": "pts", "ubd0": "/i"}}, "web1")
-    assert bootline.compose(PLACE, wanted)[2:] == ["ubd0=/i", "ssl=null", "con=null", "con0=pts"]
+    assert bootline.compose(PLACE, wanted)[2:] == [NOTIFY, "ubd0=/i", "ssl=null", "con=null", "con0=pts"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"notify": "/n"}, ["mconsole=notify:/n"]),
+        ({"arguments": ["mconsole=notify:/n"]}, ["mconsole=notify:/n"]),
+        ({"notify": ""}, []),
+    ],
+    ids=["notify", "arguments", "none"],
+)
+def test_another_notify_socket_takes_the_place_of_the_shared_one(options: dict[str, Any], words: list[str]) -> None:
+    line = bootline.compose(PLACE, bootline.desired(options, "web1"))
+    assert [word for word in line if word.startswith("mconsole=")] == words
+
+
+def test_a_notify_path_that_is_not_one_word_is_left_out() -> None:
+    assert "notify" not in " ".join(bootline.compose(Place("web1", "/run/u m l"), {}))
+
+
+def test_an_instance_of_before_gets_no_notify_socket_by_a_restart() -> None:
+    assert "mconsole=" not in " ".join(bootline.compose(PLACE, bootline.desired({"memory": "96M"}, "web1"), OLD))
 
 
 OLD = [

@@ -191,7 +191,8 @@ class _Session:
             away = max(self._began - lock.away_since, 0.0)
             how = "it was killed" if lock.was_killed else "it was stopped"
             text = f"nothing was collected for {away:.1f} s, since {how}"
-            self._recorder.gap(text, None, None, since=lock.away_since, seconds=round(away, 1))
+            severity = "warning" if lock.was_killed else "info"
+            self._recorder.gap(text, since=lock.away_since, seconds=round(away, 1), severity=severity)
         self._recorder.flush()
 
 

@@ -15,6 +15,7 @@ import re
 import shutil
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from .._mconsole import notifications
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Place
 from . import device
@@ -132,7 +133,7 @@ def _ncpus(value: int) -> Words:
 
 
 def _notify(value: str) -> Words:
-    return {"notify": [f"mconsole=notify:{path(value, 'notify')}"]}
+    return {"notify": [f"{notifications.OPTION}{path(value, 'notify')}"] if value else []}
 
 
 def _root(value: Mapping[str, Any]) -> Words:
@@ -285,10 +286,21 @@ def compose(where: Place, wanted: Words, old: Optional[Sequence[str]] = None) ->
     wanted = {group: words for group, words in wanted.items() if group != "kernel"}
     words = {**base, **wanted, "identity": [f"umid={where.umid}", f"uml_dir={where.uml_dir}"]}
     names = {name_of(word) for group in words.values() for word in group}
+    if not old and "notify" not in wanted:
+        words["notify"] = _shared_notify(where)
     for group, name, word in DEFAULTS:
         if name not in names and (not old or group in wanted):
             words[group] = [word, *words[group]]
     return [word for group, _pattern in _GROUPS for word in words[group]]
+
+
+def _shared_notify(where: Place) -> List[str]:
+    """Return the word for the socket at which the collector listens; none where it would not arrive as one word.
+
+    A kernel that finds nobody there says so in its log, and goes on (mconsole_user.c mconsole_notify).
+    """
+    word = f"{notifications.OPTION}{notifications.default_path(where.uml_dir)}"
+    return [] if re.search(r'[\s"]', word) else [word]
 
 
 def differences(wanted: Words, actual: Words) -> Dict[str, Dict[str, List[str]]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence, Tuple
 
-from .._mconsole import hostproc, instances
+from .._mconsole import hostproc, instances, notifications
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
@@ -20,8 +20,11 @@ from . import guestfiles
 Row = Dict[str, Any]
 
 
-def row(instance: Instance, probe: Probe) -> Row:
-    """Return what a module reports of an instance; what cannot be seen, or is gone with its process, is None."""
+def row(instance: Instance, probe: Probe, collectors: Sequence[Tuple[int, Row]] = ()) -> Row:
+    """Return what a module reports of an instance; what cannot be seen, or is gone with its process, is None.
+
+    ``collectors`` are those that run, each with its owner, as :func:`door.ask_all` tells.
+    """
     where = instance.place
     return {
         "umid": where.umid,
@@ -35,6 +38,7 @@ def row(instance: Instance, probe: Probe) -> Row:
         "kernel": guestfiles.platform(probe.version).get("kernel"),
         **_of_process(instance),
         "world_writable": is_open_to_all(instance),
+        "covered": covered(instance, collectors) if instance.alive else None,
     }
 
 
@@ -47,6 +51,26 @@ def _of_process(instance: Instance) -> Row:
         "console_log": log_of(pid) if pid else None,
         "started": started(instance.start) if pid else None,
         "memory": resident(pid) if pid else None,
+    }
+
+
+def covered(instance: Instance, collectors: Sequence[Tuple[int, Row]]) -> Row:
+    """Return what of an instance is written to a journal, by its own user's collector or by root's."""
+    path = notifications.path_of(instance.argv, hostproc.link(f"/proc/{instance.pid}/cwd") or "/")
+    found = [
+        each
+        for owner, status in collectors
+        for each in status.get("instances", ())
+        if owner in (0, instance.uid) and each.get("pid") == instance.pid
+    ]
+    nobody = {"notifications_reason": "no collector covers it", "console_reason": "no collector covers it"}
+    best = max(found, key=lambda each: (bool(each["notifications"]), bool(each["console_followed"])), default=nobody)
+    return {
+        "notify": path,
+        "notifications": bool(best.get("notifications")),
+        "notifications_reason": best["notifications_reason"] if path else "it was started without a notify socket",
+        "console": bool(best.get("console_followed")),
+        "console_reason": best["console_reason"],
     }
 
 

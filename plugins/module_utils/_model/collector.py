@@ -334,9 +334,9 @@ class Collector:
             self._recorder.add("paused" if paused else "resumed", "its console tells", watched)
 
     def _settle(self, watched: Watched, left_out: Dict[str, int]) -> None:
-        for kind, count in left_out.items():
-            text = f"{count} events of type {kind} were too many at once, and were left out"
-            self._recorder.gap(text, count, watched, of=kind)
+        for about, count in left_out.items():
+            text = f"{count} events of type or pattern {about} were too many at once, and were left out"
+            self._recorder.gap(text, count, watched, of=about)
 
     def _cover_directories(self) -> None:
         """Listen in every directory that instances come up in, so that the first word of the next one is heard."""

@@ -38,12 +38,12 @@ BUILT_IN: Tuple[Watch, ...] = (
         r"\bOops\b|Unable to handle kernel|NULL pointer dereference|general protection fault|Kernel mode fault",
         *("Oops", "Unable to handle", "NULL pointer", "general protection", "Kernel mode fault"),
     ),
-    _built_in("bug", "error", r"\bBUG: |kernel BUG at ", "BUG"),
     _built_in("out_of_memory", "error", r"Out of memory: |invoked oom-killer", "Out of memory", "oom-killer"),
     _built_in("hung_task", "error", r"blocked for more than \d+ seconds", "blocked for more"),
     _built_in(
         "soft_lockup", "error", r"(soft|hard) lockup|LOCKUP|detected stalls?\b", "lockup", "LOCKUP", "detected stall"
     ),
+    _built_in("bug", "error", r"\bBUG: |kernel BUG at ", "BUG"),
     _built_in("login", "info", r"\blogin: ?$", "login:"),
 )
 

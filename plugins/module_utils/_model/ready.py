@@ -14,6 +14,7 @@ import stat
 import time
 from typing import Callable, Dict, Iterator, List, Optional
 
+from .._mconsole import notifications
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError
 from .._mconsole.sockets import Sockets
@@ -22,7 +23,6 @@ from . import console_log, launch
 from .launch import Launch, Started
 
 KINDS = ("init", "console", "message", "log", "nothing")
-_NOTIFY = "mconsole=notify:"
 # A kernel answers before it mounts its root and runs init, and panics there if it cannot. No file that the console can
 # read tells that init runs. Memory of processes does, but the kernel runs some itself before (modprobe).
 _RUN = re.compile(r"^(\[[ 0-9.]+\] )?Run \S+ as init process", re.MULTILINE)
@@ -141,10 +141,14 @@ def has_processes(console: Console) -> bool:
 
 
 def _notify_path(wanted: Launch) -> str:
-    found = [word[len(_NOTIFY) :] for word in wanted.argv if word.startswith(_NOTIFY)]
-    if not found:
-        raise InputError("wait_for is message, and the instance has no notify socket; give notify")
-    return os.path.join(wanted.cwd, found[-1])
+    """Return the instance's own notify socket; at the one that all of a uml_dir share the collector listens.
+
+    :raises InputError: when it has none
+    """
+    found = notifications.path_of(wanted.argv, wanted.cwd)
+    if found is None or found == notifications.default_path(wanted.place.uml_dir):
+        raise InputError("wait_for is message, and the instance has no notify socket of its own; give notify")
+    return found
 
 
 def _check_free(path: str) -> None:

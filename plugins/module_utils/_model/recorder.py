@@ -54,7 +54,8 @@ class Recorder:
 
     def add(self, kind: str, data: str, watched: Optional[Watched] = None, **more: Any) -> None:
         """Take an event; of an instance that says too much it is only counted."""
-        if watched is not None and kind in LIMITED and not watched.may_speak(kind):
+        about = str(more.get("pattern", kind))  # one that is seen too often does not hide another
+        if watched is not None and kind in LIMITED and not watched.may_speak(about):
             self.counters["limited"] += 1
             return
         self._waiting.append(self._event(kind, data, watched, more))

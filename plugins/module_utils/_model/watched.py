@@ -81,17 +81,17 @@ class Watched:
         """Return who it is, as an event says it."""
         return {"umid": self.place.umid, "uml_dir": self.place.uml_dir, "pid": self.pid, "boot": self.boot}
 
-    def may_speak(self, kind: str) -> bool:
-        """Tell whether one more event of a type is to be written; one type takes no room from another."""
-        allowance = self._allowances.get(kind)
+    def may_speak(self, about: str) -> bool:
+        """Tell whether one more event of a type or pattern is to be written; one takes no room from another."""
+        allowance = self._allowances.get(about)
         if allowance is None:
-            allowance = self._allowances[kind] = Allowance(self._rate)
+            allowance = self._allowances[about] = Allowance(self._rate)
         return allowance.take()
 
     def unspoken(self, is_over: bool = False) -> Dict[str, int]:
-        """Return {type: how many were left out} where more may be written again, or of all when it has ended."""
-        found = {kind: each.settle(is_over) for kind, each in self._allowances.items()}
-        return {kind: count for kind, count in found.items() if count}
+        """Return {type or pattern: how many were left out}, of those that may be written again, at the end of all."""
+        found = {about: each.settle(is_over) for about, each in self._allowances.items()}
+        return {about: count for about, count in found.items() if count}
 
     def has_booted(self) -> bool:
         """Tell whether its console was made anew since the last look, and count that: each boot makes its own."""

@@ -16,7 +16,7 @@ from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError
 from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
-from .._model import census
+from .._model import census, door
 from .._model.task import Task
 
 SCOPE = "host"
@@ -31,7 +31,8 @@ def run(task: Task) -> Dict[str, Any]:
     """Look once at the host, ask each instance that can answer, and list them all by name."""
     found = [each for each in instances.discover(_uml_dirs(task)) if _is_wanted(each, task.params)]
     probes = states.probe_all(found, task.sockets, task.timeout)
-    rows = [census.row(each, probe) for each, probe in zip(found, probes)]
+    collectors = door.ask_all()
+    rows = [census.row(each, probe, collectors) for each, probe in zip(found, probes)]
     for each in rows:
         if each["world_writable"]:
             task.warn(f"every user of the VM host may control {each['umid']}: {each['console']} is writable by all")
