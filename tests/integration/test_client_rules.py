@@ -33,15 +33,14 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors impo
 )
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.wire import Notification
-from support import kernels, uml
+from support import kernels, processes, uml
 from support.users import SOMEBODY_ELSE, as_user
 from support.wait import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 SHORT = 1.0
-SLACK = 4.0  # seconds that a busy machine may take beyond a time-out
+SLACK = 15.0  # seconds that a busy machine may take beyond a time-out
 BIG = 160_000
-MEMORY = "96M"  # of 64M the random gap of 6.x leaves too little now and then
 OPTION = "Bad configuration option"
 
 
@@ -57,7 +56,7 @@ def sockets() -> Iterator[Sockets]:
 @pytest.fixture(scope="module", params=kernels.wanted())
 def lasting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[uml.Instance]:
     """Return an instance of each kernel, for tests that leave it as it was."""
-    instance = uml.launch("lasting", tmp_path_factory.mktemp("u"), kernel=kernels.path(request.param), memory=MEMORY)
+    instance = uml.launch("lasting", tmp_path_factory.mktemp("u"), kernel=kernels.path(request.param))
     yield instance
     instance.close()
 
@@ -65,13 +64,15 @@ def lasting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(params=kernels.wanted())
 def mortal(request: pytest.FixtureRequest, launch_guest: Callable[..., uml.Instance]) -> uml.Instance:
     """Return an instance of each kernel, for one test alone."""
-    return launch_guest("mortal", kernel=kernels.path(request.param), memory=MEMORY)
+    return launch_guest("mortal", kernel=kernels.path(request.param))
 
 
 @pytest.fixture
 def to(sockets: Sockets) -> Callable[..., Console]:
     """Return what makes a console to an instance."""
-    return lambda instance, **options: Console(str(instance.console), **{"sockets": sockets, **options})
+    return lambda instance, **options: Console(
+        str(instance.console), **{"sockets": sockets, "timeout": 30.0, **options}
+    )
 
 
 @contextlib.contextmanager
@@ -86,7 +87,7 @@ def in_time(seconds: float) -> Iterator[None]:
 @contextlib.contextmanager
 def halted(instance: uml.Instance) -> Iterator[None]:
     """Stop the process that is the kernel, from the host."""
-    os.kill(instance.pid, signal.SIGSTOP)
+    processes.stop(instance.pid)
     try:
         yield
     finally:
@@ -160,8 +161,8 @@ def test_rule_03_a_stranger_cannot_answer(mortal: uml.Instance, to: Make, socket
     with halted(mortal):
         thread = threading.Thread(target=lambda: heard.append(to(mortal).command("version", timeout=30).text))
         thread.start()
-        new = wait_until(lambda: [name for name in os.listdir(sockets.directory) if own in name], 5, "its socket")
-        wait_until(lambda: connected(f"{sockets.directory}/{new[0]}"), 5, "the stranger to be refused")
+        new = wait_until(lambda: [name for name in os.listdir(sockets.directory) if own in name], 60, "its socket")
+        wait_until(lambda: connected(f"{sockets.directory}/{new[0]}"), 60, "the stranger to be refused")
     thread.join(30)
     assert heard[0].startswith("Linux mortal ")
 
@@ -223,7 +224,7 @@ def test_rule_05_also_when_the_reader_is_slow(lasting: uml.Instance, big: str, t
     class Slow(list[str]):
         def append(self, text: str) -> None:
             super().append(text)
-            wait_until(lambda: lasting.request("go") == (1, "Not stopped"), 5, "an answer")
+            wait_until(lambda: lasting.request("go") == (1, "Not stopped"), 60, "an answer")
             time.sleep(0.1)  # not for luck: it is the slowness
 
     console.sent = Slow()
@@ -232,7 +233,7 @@ def test_rule_05_also_when_the_reader_is_slow(lasting: uml.Instance, big: str, t
 
 def test_rule_05_without_room_it_says_that_it_is_cut(launch_guest: Callable[..., uml.Instance]) -> None:
     """On a fresh instance, whose send buffer nobody has widened."""
-    guest = launch_guest("narrow", memory=MEMORY)
+    guest = launch_guest("narrow")
     (guest.agent / "big").write_text("0123456\n" * (BIG // 8))
     guest.guest("cp /agent/big /root/big")
     console = Console(str(guest.console), sockets=Sockets(roomy=False))
@@ -285,14 +286,14 @@ def test_rule_07_a_disk_is_removed_once_it_is_closed(lasting: uml.Instance, to: 
         refusals.add(console.request("remove ubd1").err)
         return 0 in refusals
 
-    wait_until(removed, 5, "the removal")
+    wait_until(removed, 60, "the removal")
     assert refusals <= {0, -16}
 
 
 def test_rule_07_an_empty_disk_is_no_ghost(lasting: uml.Instance, to: Make, tmp_path: Path) -> None:
     (tmp_path / "disk").touch()
     to(lasting).command(f"config ubd2r={tmp_path}/disk")
-    wait_until(lambda: to(lasting).request("remove ubd2").ok, 5, "the removal")
+    wait_until(lambda: to(lasting).request("remove ubd2").ok, 60, "the removal")
 
 
 # 8. A paused instance.
@@ -311,7 +312,7 @@ def test_rule_08_a_paused_instance_is_left_alone(lasting: uml.Instance, to: Make
     finally:
         console.command("go")
     assert text not in console.sent
-    wait_until(lambda: console.paused() is False, 5, "it runs again")
+    wait_until(lambda: console.paused() is False, 60, "it runs again")
 
 
 @pytest.mark.parametrize("text", ["halt", "reboot"])
@@ -342,10 +343,10 @@ def test_rule_09_a_file_that_blocks_is_not_read(lasting: uml.Instance, to: Make)
 
 
 def test_rule_09_a_wedged_worker_is_told_in_time_and_can_be_ended(mortal: uml.Instance, to: Make) -> None:
-    console = to(mortal, timeout=SHORT)
+    console = to(mortal)
     for text in ("proc 1/root/dev/tty0", "version", "config con1", "halt"):
         with in_time(SHORT), pytest.raises(UnansweredError, match="it may have happened"):
-            console.command(text, force=True)
+            console.command(text, force=True, timeout=SHORT)
     assert console.command("help").ok
     with pytest.raises(DangerError):
         console.command("sysrq o")
@@ -396,7 +397,7 @@ def test_rule_10_the_same_console_serves_after_a_reboot(mortal: uml.Instance, to
 def test_rule_11_a_booting_instance_is_not_there_and_then_not_ready(
     series: str, launch_guest: Callable[..., uml.Instance], to: Make
 ) -> None:
-    guest = launch_guest("boots", kernel=kernels.path(series), memory=MEMORY, wait=False)
+    guest = launch_guest("boots", kernel=kernels.path(series), wait=False)
     seen: set[str] = set()
 
     def ready() -> bool:
@@ -428,7 +429,7 @@ def test_rule_12_notifications_are_read(launch_guest: Callable[..., uml.Instance
             return Notification.from_bytes(listener.recv(4096))
 
         for series in kernels.wanted():
-            guest = launch_guest("tells", kernel=kernels.path(series), memory=MEMORY, notify=path)
+            guest = launch_guest("tells", kernel=kernels.path(series), notify=path)
             assert heard() == Notification("socket", f"{guest.console}\0".encode())
             assert heard() == Notification("user", b"up\n")
             guest.guest("printf 'a\\000\\377' > /proc/mconsole")
@@ -452,7 +453,7 @@ def owner(make_user: Callable[..., str]) -> str:
 @pytest.fixture
 def theirs(owner: str, launch_guest: Callable[..., uml.Instance]) -> uml.Instance:
     """Return an instance of the ordinary user's, with a large file in it."""
-    guest = launch_guest("theirs", memory=MEMORY, user=owner)
+    guest = launch_guest("theirs", user=owner)
     guest.guest(f"yes 0123456 | head -n {BIG // 16} > /root/big")
     return guest
 

@@ -214,7 +214,7 @@ def test_killed_and_started_again(running: Collecting, launch_guest: Launch) -> 
     guest.guest("for i in 1 2 3 4 5 6 7 8 9; do echo before $i > /proc/mconsole; done")
     running.wait("message", "a", "before 9")
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not processes_of(pid), 10, "the collector gone")
+    wait_until(lambda: not processes_of(pid), 60, "the collector gone")
     guest.guest("i=0; while [ $i -lt 500 ]; do echo meanwhile > /proc/mconsole; i=$((i+1)); done")
     again = running()
     assert again["changed"]
@@ -236,7 +236,7 @@ def processes_of(pid: int) -> list[int]:
 def test_its_sockets_are_made_again(running: Collecting, launch_guest: Launch) -> None:
     guest = launch_guest("a", notify=running.notify)
     running.notify.unlink()
-    wait_until(running.notify.exists, 10, "the notify socket again")
+    wait_until(running.notify.exists, 60, "the notify socket again")
     guest.guest("echo again > /proc/mconsole")
     running.wait("message", "a", "again")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as thief:
@@ -245,9 +245,9 @@ def test_its_sockets_are_made_again(running: Collecting, launch_guest: Launch) -
         thief.settimeout(10)
         guest.guest("echo stolen > /proc/mconsole")
         assert b"stolen" in thief.recv(4096)
-        wait_until(lambda: "another process" in running()["instances"][0]["notifications_reason"], 10, "it noticed")
+        wait_until(lambda: "another process" in running()["instances"][0]["notifications_reason"], 60, "it noticed")
     guest.guest("echo lost > /proc/mconsole")
-    wait_until(lambda: running()["instances"][0]["notifications"], 10, "it has it back")
+    wait_until(lambda: running()["instances"][0]["notifications"], 60, "it has it back")
     guest.guest("echo mine > /proc/mconsole")
     running.wait("message", "a", "mine")
 
@@ -271,7 +271,7 @@ def test_a_full_disk_is_accounted_for(running: Collecting, launch_guest: Launch)
     running.wait("message", "a", "up")
     with full(running.directory, pid):
         guest.guest("i=0; while [ $i -lt 1500 ]; do echo full > /proc/mconsole; i=$((i+1)); done")
-        wait_until(lambda: running()["counters"]["lost"] >= 490, 20, "some of it lost")
+        wait_until(lambda: running()["counters"]["lost"] >= 490, 60, "some of it lost")
     guest.guest("echo after > /proc/mconsole")
     running.wait("message", "a", "after")
     kept = [each for each in running.events("message") if each["data"] == "full"]

@@ -272,5 +272,5 @@ def test_as_ad_hoc_commands_in_check_mode(machine, module, arguments, changed):
     text = f"umid=guest uml_dir={machine.uml_dir} {arguments}"
     done = ansible.adhoc("here", f"uml.mconsole.{module}", text, HERE, extra_args=["--check", "--diff"]).ok()
     assert done.only("here").changed is changed
-    wait_until(lambda: machine.request("version")[0] == 0, 5, "the console answers")
+    wait_until(lambda: machine.request("version")[0] == 0, 60, "the console answers")
     assert "never seen" not in machine.guest("dmesg")

@@ -33,7 +33,7 @@ class Machine(NamedTuple):
     folder: Path
     instance: uml.Instance | FakeConsole
 
-    def ask(self, command: str, timeout: float = 5) -> tuple[int, str]:
+    def ask(self, command: str, timeout: float = 30) -> tuple[int, str]:
         """Return what is answered; a disk is open for a moment after it came (6.12 and later)."""
         deadline = time.monotonic() + timeout
         while (said := mconsole.request(self.console, command, timeout)) == (-16, "Device is currently open"):
@@ -108,7 +108,7 @@ def talk(path: Path, *datagrams: bytes, answers: int = 1) -> list[bytes]:
     """Send raw datagrams from one socket and return so many answers."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind("")
-        sock.settimeout(5)
+        sock.settimeout(60)
         for datagram in datagrams:
             sock.sendto(datagram, str(path))
         return [sock.recv(4096) for _each in range(answers)]

@@ -233,7 +233,7 @@ def test_a_line_is_set_once(device, clean, line, params, config):
 def test_a_line_in_use_shows_both_channels(device, clean):
     step(device, True, name="con5", channel="pts", output="null")
     clean.guest("setsid sh -c 'echo $$ > /tmp/holder; exec sleep 1000 <>/dev/tty5' </dev/null >/dev/null 2>&1 &")
-    wait_until(lambda: "," in clean.request("config con5")[1], 5, "line open")
+    wait_until(lambda: "," in clean.request("config con5")[1], 60, "line open")
     seen = step(device, False, name="con5", channel="pts", output="null")
     assert seen["verified"], seen["reason"]
     assert seen["device"]["config"].startswith("pts:/dev/pts/")
@@ -244,7 +244,7 @@ def test_a_line_in_use_shows_both_channels(device, clean):
     assert not refused["changed"]
     assert step(device, False, name="con5", config="pts,null")
     clean.guest("kill $(cat /tmp/holder)")
-    wait_until(lambda: "," not in clean.request("config con5")[1], 5, "line closed")
+    wait_until(lambda: "," not in clean.request("config con5")[1], 60, "line closed")
 
 
 @pytest.mark.parametrize("line", ["con5", "ssl5"])

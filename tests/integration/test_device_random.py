@@ -51,7 +51,7 @@ class RealWorld:
     def reset(self) -> None:
         """Take all devices of the story away, and the COW files with them."""
         for unit in UNITS:
-            wait_until(lambda unit=unit: self.request(f"remove ubd{unit}")[0] == NO_DEVICE, 5, f"ubd{unit} removed")
+            wait_until(lambda unit=unit: self.request(f"remove ubd{unit}")[0] == NO_DEVICE, 60, f"ubd{unit} removed")
         for line in LINES:
             assert self.request(f"config {line}=null")[0] == 0
         shutil.rmtree(self.folder)

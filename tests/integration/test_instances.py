@@ -31,7 +31,7 @@ from support.operate import operate
 from support.wait import wait_until
 
 Launch = Callable[..., uml.Instance]
-TIMEOUT = 1.0
+TIMEOUT = 3.0
 
 
 def state_of(guest: uml.Instance, timeout: float = TIMEOUT) -> tuple[str, str]:
@@ -84,7 +84,7 @@ def test_a_paused_one_is_seen_and_not_resumed(guest: uml.Instance) -> None:
 
 def test_one_without_a_console_yet_is_booting(launch_guest: Launch) -> None:
     guest = launch_guest("young", wait=False)
-    wait_until(lambda: instances.discover([str(guest.uml_dir)]), 10, "it was found")
+    wait_until(lambda: instances.discover([str(guest.uml_dir)]), 60, "it was found")
     assert state_of(guest)[0] == "booting"
     guest.wait_up()
     assert state_of(guest)[0] == "running"
@@ -92,18 +92,18 @@ def test_one_without_a_console_yet_is_booting(launch_guest: Launch) -> None:
 
 def test_one_that_reboots_is_booting(guest: uml.Instance) -> None:
     guest.request("reboot")
-    wait_until(lambda: not guest.console.exists(), 10, "its console went away")
+    wait_until(lambda: not guest.console.exists(), 60, "its console went away")
     assert state_of(guest)[0] == "booting"
     guest.wait_up(boots=2)
     assert state_of(guest)[0] == "running"
 
 
 def test_a_stopped_process_hangs_and_is_not_waited_for(guest: uml.Instance) -> None:
-    os.kill(guest.pid, signal.SIGSTOP)
-    wait_until(lambda: state_of(guest, 5.0)[0] == "hung", 5, "it was found to hang")
+    processes.stop(guest.pid)
     begin = time.monotonic()
-    assert "stopped by a signal" in state_of(guest, 5.0)[1]
-    assert time.monotonic() - begin < 2
+    state, reason = state_of(guest, 60.0)
+    assert (state, "stopped by a signal" in reason) == ("hung", True), reason
+    assert time.monotonic() - begin < 30
 
 
 def test_a_wedged_worker_hangs_while_the_kernel_answers(guest: uml.Instance) -> None:
@@ -122,7 +122,7 @@ def test_a_killed_one_leaves_orphans_on_old_kernels_only(guest: uml.Instance) ->
     expected = "orphaned" if has_orphans(guest) else "stale"
     os.kill(guest.pid, signal.SIGKILL)
     guest.wait_dead()
-    wait_until(lambda: state_of(guest)[0] == expected, 5, lambda: f"{expected}, not {state_of(guest)}")
+    wait_until(lambda: state_of(guest)[0] == expected, 60, lambda: f"{expected}, not {state_of(guest)}")
     guest.kill()
     state, reason = state_of(guest)
     assert state == "stale"

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import tempfile
 import time
@@ -20,7 +19,7 @@ import pytest
 import yaml
 
 from ansible_collections.uml.mconsole.plugins.inventory.instances import EXAMPLES
-from support import ansible, uml
+from support import ansible, processes, uml
 from support.wait import wait_until
 
 EVIL = "{{lookup('pipe','id>/tmp/uml-owned')}}"  # fits into a hostname, and has no space for the kernel to stop at
@@ -207,8 +206,9 @@ def test_vm_hosts_that_fail_cost_nobody_else_anything(fleet, make_vm_host, confi
         "container": {**good["vm1"], "ansible_connection": "podman"},
     }
     started = time.monotonic()
-    listed, said = listing(configure({**bad, **good}, timeout=8), ansible_home)
-    assert time.monotonic() - started < 25
+    patient = {"ANSIBLE_TIMEOUT": "60"}  # that of ssh, which shall not be the first to give up
+    listed, said = listing(configure({**bad, **good}, timeout=15), ansible_home, env=patient)
+    assert time.monotonic() - started < 60
     assert hosts(listed, "uml_unreachable") == sorted(bad)
     assert hosts(listed, "uml_instances") == ["db0", "web0", "web1"]
     text = " ".join(said.split())
@@ -218,7 +218,7 @@ def test_vm_hosts_that_fail_cost_nobody_else_anything(fleet, make_vm_host, confi
         "nokey": "Permission denied",
         "nopython": "/nonexistent/python3",
         "nobecome": "sudo",
-        "mute": "it did not answer within 8 s",
+        "mute": "it did not answer within 15 s",
         "container": "its ansible_connection is podman",
     }
     for name, reason in reasons.items():
@@ -243,9 +243,9 @@ def test_a_play_on_what_is_left_works(fleet, configure, ansible_home):
 def test_states_are_told_apart_and_remains_left_out(make_vm_host, launch_guest, configure, ansible_home, uml_dir):
     guests = {umid: launch_guest(umid) for umid in ("fine", "paused", "hung", "gone")}
     assert guests["paused"].request("stop")[0] == 0
-    os.kill(guests["hung"].pid, signal.SIGSTOP)
+    processes.stop(guests["hung"].pid)
     guests["gone"].kill()
-    vm_hosts = {"vm1": {**make_vm_host().inventory_vars(), "ansible_uml_timeout": 1}}
+    vm_hosts = {"vm1": {**make_vm_host().inventory_vars(), "ansible_uml_timeout": 4}}
     listed, _said = listing(configure(vm_hosts, uml_dir=str(uml_dir)), ansible_home)
     assert hosts(listed, "uml_instances") == ["fine", "hung", "paused"]
     for umid, state in (("fine", "running"), ("paused", "paused"), ("hung", "hung")):
@@ -369,4 +369,4 @@ def test_runs_pile_up_nothing_on_the_vm_host(fleet, configure, ansible_home):
     client = len(fleet.root.started())
     for _run in range(2):
         listing(config, ansible_home)
-    wait_until(lambda: len(fleet.root.started()) <= client, 5, lambda: f"more than a client: {fleet.root.started()}")
+    wait_until(lambda: len(fleet.root.started()) <= client, 60, lambda: f"more than a client: {fleet.root.started()}")

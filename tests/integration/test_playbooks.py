@@ -27,7 +27,7 @@ def play(vm_host, uml_dir, ansible_home):
     """Lend `play(name, *umids, **variables)`: a playbook of the collection, with instances as inventory hosts."""
 
     def play(name: str, *umids: str, more: dict[str, Any] | None = None, **options: Any) -> ansible.Result:
-        reach = {**vm_host.inventory_vars(), "ansible_uml_dir": str(uml_dir), "ansible_uml_timeout": 2}
+        reach = {**vm_host.inventory_vars(), "ansible_uml_dir": str(uml_dir), "ansible_uml_timeout": 4}
         instance = {**reach, "ansible_connection": "uml.mconsole.mconsole"}
         hosts = {umid: dict(instance) for umid in umids}
         for host, variables in (more or {}).items():
@@ -59,7 +59,7 @@ def test_the_table_tells_how_each_instance_is(play, launch_guest, uml_dir):
     launch_guest("well", f"ubd1={disk}", "con3=pts")
     launch_guest("paused").request("stop")
     hung = launch_guest("hung")
-    os.kill(hung.pid, signal.SIGSTOP)
+    processes.stop(hung.pid)
     try:
         more = {"vm1": {}, "gone": {"ansible_port": 1}}
         run = play("status", more=more).ok()
@@ -155,7 +155,7 @@ def test_a_rolling_restart_goes_on_where_some_may_fail(play, four, uml_dir):
 def test_a_crash_report_holds_what_can_be_had_and_no_more_than_asked(play, launch_guest, tmp_path):
     launch_guest("well")
     hung = launch_guest("hung")
-    os.kill(hung.pid, signal.SIGSTOP)
+    processes.stop(hung.pid)
     try:
         run = play("crash_report", "well", "hung", more={"vm1": {}}, directory=tmp_path, max_size=2000).ok()
     finally:

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support import ansible, kernels, uml
+from support import ansible, kernels, processes, uml
 from support.operate import BadArguments, operate
 
 HERE = {"here": {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}}
@@ -202,7 +200,7 @@ def test_a_paused_instance_takes_what_is_safe_and_nothing_else(kernel, launch_gu
 
 def test_no_answer_to_a_change_may_be_a_change(kernel, launch_guest):
     instance = launch_guest("hung", kernel=kernel)
-    os.kill(instance.pid, signal.SIGSTOP)
+    processes.stop(instance.pid)
     asked = send(instance, "version", timeout=0.3)
     assert (asked["error"]["kind"], asked["changed"]) == ("unanswered", False)
     result = send(instance, "config con5=pts", "version", timeout=0.3)

@@ -28,7 +28,6 @@ def machine(series: str, *words: str, **options: Any) -> Iterator[uml.Instance]:
     """Lend an instance of one kernel; the options are those of `uml.launch`."""
     folder = Path(tempfile.mkdtemp(prefix="uml.dev."))
     folder.chmod(0o755)
-    options = {"memory": "96M", **options}  # with 64M, 6.12 now and then has no process to spare
     instance = uml.launch("guest", folder, *words, kernel=kernels.path(series), **options)
     try:
         yield instance
@@ -46,7 +45,7 @@ def clean(instance: uml.Instance) -> None:
         instance.request(f"remove {interface}")
     for unit in range(1, GHOST):
         if instance.request(f"config ubd{unit}")[1]:
-            wait_until(lambda unit=unit: instance.request(f"remove ubd{unit}")[0] == 0, 5, f"ubd{unit} removed")
+            wait_until(lambda unit=unit: instance.request(f"remove ubd{unit}")[0] == 0, 60, f"ubd{unit} removed")
     for line in LINES:
         instance.request(f"config {line}=null")
 

@@ -51,7 +51,7 @@ class Collecting:
             if (not types or each["type"] in types) and umid in (None, each["umid"])
         ]
 
-    def wait(self, kind: str, umid: str | None = None, data: str = "", timeout: float = 20, after: int = 0) -> Event:
+    def wait(self, kind: str, umid: str | None = None, data: str = "", timeout: float = 60, after: int = 0) -> Event:
         """Return the first event of a type that holds a text."""
         return wait_until(
             lambda: next((each for each in self.events(kind, umid=umid, after=after) if data in each["data"]), None),

@@ -83,7 +83,7 @@ class FakeConsole:
         """Tell whether its kernel still runs."""
         return self._thread.is_alive()
 
-    def wait_dead(self, timeout: float = 5) -> None:
+    def wait_dead(self, timeout: float = 60) -> None:
         """Wait until its kernel has ended."""
         self._thread.join(timeout)
         if self.alive:

@@ -59,7 +59,7 @@ def removed_at_once(instance: uml.Instance, folder: Path) -> str:
     for _round in range(20):
         instance.request(f"config ubd1={image(folder / 'x')}")
         found.add(said(instance.request("remove ubd1")))
-        wait_until(lambda: instance.request("remove ubd1")[0] == -19, 5, "disk removed")
+        wait_until(lambda: instance.request("remove ubd1")[0] == -19, 60, "disk removed")
     return sorted(found, key=lambda text: text == "OK")[0]
 
 
@@ -67,10 +67,10 @@ def open_when(instance: uml.Instance, folder: Path) -> str:
     """Find out when the host's file is opened."""
     file = image(folder / "x")
     instance.request(f"config ubd1={file}")
-    wait_until(lambda: instance.request("proc 1/root/sys/block/ubdb/ro")[0] == 0, 5, "disk there")
+    wait_until(lambda: instance.request("proc 1/root/sys/block/ubdb/ro")[0] == 0, 60, "disk there")
     instance.guest("sleep 0.3")  # the partition scan has it open for a moment
     links = [str(link.readlink()) for link in Path(f"/proc/{instance.pid}/fd").iterdir()]
-    wait_until(lambda: instance.request("remove ubd1")[0] in (0, -19), 5, "disk removed")
+    wait_until(lambda: instance.request("remove ubd1")[0] in (0, -19), 60, "disk removed")
     return "when it is set, until it is removed" if file in links else "while the guest has it open"
 
 
@@ -81,11 +81,11 @@ def sticky(instance: uml.Instance, folder: Path) -> str:
     block = "proc 1/root/sys/block/ubdc"
     left = "t" * (instance.request(f"{block}/queue/discard_max_bytes")[1].strip() == "0")
     left += "r" * (instance.request(f"{block}/ro")[1].strip() == "1")
-    wait_until(lambda: instance.request("remove ubd2")[0] in (0, -19), 5, "disk removed")
+    wait_until(lambda: instance.request("remove ubd2")[0] in (0, -19), 60, "disk removed")
     instance.request(f"config ubd2d={folder}/missing")
     raw = instance.request(f"config ubd2={folder}/x,{folder}/x")[1] == "Can't specify both 'd' and a cow file"
     instance.request("config ubd2=/dev/null")
-    wait_until(lambda: instance.request("remove ubd2")[0] in (0, -19), 5, "disk removed")
+    wait_until(lambda: instance.request("remove ubd2")[0] in (0, -19), 60, "disk removed")
     return " ".join(left + "d" * raw)
 
 

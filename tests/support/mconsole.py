@@ -13,7 +13,7 @@ REPLY = struct.Struct("=III")
 MAGIC = 0xCAFEBABE
 
 
-def request(path: Path, text: str, timeout: float = 5) -> tuple[int, str]:
+def request(path: Path, text: str, timeout: float = 30) -> tuple[int, str]:
     """Send one command and return the kernel's error number and the whole text."""
     with _client(timeout) as client:
         data = text.encode()

@@ -70,7 +70,17 @@ def kill_all(find: Callable[[], list[int]], what: str) -> None:
                 os.kill(pid, signal.SIGKILL)
         return not found
 
-    wait_until(gone, 20, lambda: f"{what} still runs: {find()}")
+    wait_until(gone, 60, lambda: f"{what} still runs: {find()}")
+
+
+def stop(pid: int) -> None:
+    """Stop a process as `kill -STOP` does, and return when it stands still: the signal takes its time."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: _state(pid) == "T", 60, f"process {pid} stopped")
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def of_user(name: str) -> list[int]:

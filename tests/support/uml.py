@@ -16,7 +16,7 @@ from pathlib import Path
 from support import guest, mconsole, processes
 from support.wait import wait_until
 
-BOOT_TIMEOUT = 60.0
+BOOT_TIMEOUT = 180.0  # seconds; a second or two on an idle machine
 LAUNCHED: list[Instance] = []
 
 
@@ -60,18 +60,18 @@ class Instance:
         """Return the folder shared with the guest as /agent."""
         return self.scratch / "agent"
 
-    def request(self, text: str, timeout: float = 5) -> tuple[int, str]:
+    def request(self, text: str, timeout: float = 30) -> tuple[int, str]:
         """Send a console command by the rig's own client."""
         return mconsole.request(self.console, text, timeout)
 
-    def guest(self, command: str, timeout: float = 10) -> str:
+    def guest(self, command: str, timeout: float = 60) -> str:
         """Run a shell command inside the guest and return its output; a failing one fails the test."""
         status, output = self.guest_status(command, timeout)
         if status != 0:
             raise AssertionError(f"{self.umid}: {command!r} ended with {status}:\n{output}")
         return output
 
-    def guest_status(self, command: str, timeout: float = 10) -> tuple[int, str]:
+    def guest_status(self, command: str, timeout: float = 60) -> tuple[int, str]:
         """Run a shell command inside the guest and return its status and output."""
         job = self.agent / str(next(self.numbers))
         job.with_suffix(".new").write_text(command + "\n")
@@ -92,7 +92,7 @@ class Instance:
         """Wait until the console answers and the guest has come up for the given time (2: after a reboot)."""
         wait_until(lambda: self._up(boots), timeout, lambda: self._complaint("guest up"))
 
-    def wait_dead(self, timeout: float = 20) -> None:
+    def wait_dead(self, timeout: float = 60) -> None:
         """Wait until the main process has ended by itself."""
         wait_until(lambda: not self.alive(), timeout, lambda: self._complaint("process ended"))
 
@@ -123,7 +123,7 @@ def launch(
     uml_dir: Path,
     *extra_args: str,
     kernel: str | Path | None = None,
-    memory: str = "64M",
+    memory: str = "96M",
     notify: Path | None = None,
     agent: bool = True,
     wait: bool = True,

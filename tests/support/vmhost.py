@@ -68,7 +68,7 @@ class VmHost:
         config.write_text("\n".join([text, *self.extra_config, ""]))
         command = [shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-f", config, "-E", self.log]
         self.sshd = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-        wait_until(self._listening, 20, lambda: f"sshd of {self.user} up: {self.log_text()}")
+        wait_until(self._listening, 60, lambda: f"sshd of {self.user} up: {self.log_text()}")
 
     def stop(self) -> None:
         """Kill sshd and whatever was started through it, detached or not."""

@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 def wait_until(predicate: Callable[[], T], timeout: float, what: str | Callable[[], str]) -> T:
-    """Return the predicate's first true value; past the deadline fail and say what was waited for."""
+    """Return the predicate's first true value; past the deadline fail and say what was waited for.
+
+    A generous time-out costs nothing where the condition holds, and a machine may have much else to do.
+    """
     deadline = time.monotonic() + timeout
     while not (value := predicate()):
         if time.monotonic() > deadline:

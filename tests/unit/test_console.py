@@ -270,7 +270,7 @@ def test_a_paused_instance_is_left_alone(console: Console, fake: FakeConsole, te
         console.command(text)
     assert text not in fake.received
     console.command("go")
-    wait_until(lambda: console.paused() is False, 5, "it runs again")
+    wait_until(lambda: console.paused() is False, 60, "it runs again")
 
 
 def test_a_ghost_is_not_removed(console: Console, fake: FakeConsole) -> None:
@@ -294,7 +294,7 @@ def test_a_danger_is_not_sent(console: Console, fake: FakeConsole, text: str) ->
 
 def test_a_pause_is_seen_from_the_host_also_after_a_reboot(console: Console) -> None:
     def seen(paused: bool) -> None:
-        wait_until(lambda: console.paused() is paused, 5, f"paused is {paused}")
+        wait_until(lambda: console.paused() is paused, 60, f"paused is {paused}")
 
     seen(False)
     console.command("stop")
@@ -302,7 +302,7 @@ def test_a_pause_is_seen_from_the_host_also_after_a_reboot(console: Console) -> 
     console.command("go")
     seen(False)
     console.command("reboot")
-    wait_until(lambda: os.path.exists(console.path), 5, "its socket")
+    wait_until(lambda: os.path.exists(console.path), 60, "its socket")
     seen(False)
     console.command("stop")
     seen(True)

@@ -182,6 +182,6 @@ def test_a_journal_that_comes_later_is_waited_for(tmp_path: Path) -> None:
     waiting = threading.Thread(target=lambda: results.append(operate("event_wait", directory=folder, timeout=20)))
     waiting.start()
     with contextlib.closing(journal.Writer(folder)) as writer:
-        wait_until(lambda: writer.append(event(*STORY[0])) and results, 20, "the event")
+        wait_until(lambda: writer.append(event(*STORY[0])) and results, 60, "the event")
     waiting.join()
     assert results[0]["event"]["umid"] == "web1"

@@ -612,7 +612,7 @@ def test_an_interrupt_ends_what_still_runs(monkeypatch):
     before = set(descendants(os.getpid()))
 
     def interrupt(*_):
-        wait_until(lambda: len(set(descendants(os.getpid())) - before) == 2, 10, "the program and what waits for it")
+        wait_until(lambda: len(set(descendants(os.getpid())) - before) == 2, 60, "the program and what waits for it")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_fleet, "_collect", interrupt)

@@ -321,7 +321,7 @@ def test_the_child_ends_with_its_parent() -> None:
         return maker._nursery._pid
 
     child = as_user(0, start)
-    wait_until(lambda: not hostproc.alive(child), 5, f"the end of {child}")
+    wait_until(lambda: not hostproc.alive(child), 60, f"the end of {child}")
 
 
 def test_the_child_keeps_nothing_of_ours_open(maker: Sockets) -> None:
