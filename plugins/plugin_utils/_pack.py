@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import json
@@ -26,6 +27,17 @@ STUB = f"import sys,zlib;{_OLD};s=sys.stdin.buffer;{_RUN}"
 LISTENING_STUB = (
     f"import socket,sys,zlib;{_OLD};l=socket.socket(fileno=0);s=l.accept()[0].makefile('rb');l.detach();{_RUN}"
 )
+_FILE = """\
+#!/usr/bin/env python3
+# The local client of the Ansible collection uml.mconsole, as one file. Written by Ansible; changes are lost.
+# Usage: python3 FILE ORDER, where ORDER is a JSON object or the path of a file that holds one.
+import base64, io, sys, zlib
+{old}
+order = sys.argv[1] if sys.argv[1].startswith("{{") else open(sys.argv[1], encoding="utf-8").read()
+stream = io.BytesIO(order.replace(chr(10), " ").encode("utf-8") + b"\\n")
+blob = base64.b64decode("{blob}")
+exec(compile(zlib.decompress(blob), "boot", "exec"), dict(BLOB=blob, STREAM=stream))
+"""
 
 
 def sources() -> dict[str, str]:
@@ -64,6 +76,14 @@ def signature() -> str:
                     found = entry.stat()
                     digest.update(f"{entry.name} {found.st_size} {found.st_mtime_ns}".encode())
     return digest.hexdigest()[:16]
+
+
+def program_file() -> str:
+    """Return the program as the text of one Python file, for a VM host that runs it without a controller.
+
+    ``python3 FILE ORDER`` does an order, which is a JSON object or the path of a file that holds one.
+    """
+    return _FILE.format(old=_OLD, blob=base64.b64encode(blob()).decode("ascii"))
 
 
 def program(order: dict[str, Any]) -> bytes:

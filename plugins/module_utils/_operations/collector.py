@@ -127,7 +127,7 @@ class _Job:
             state=result["diff"]["after"]["state"],
             directory=self._directory,
             code=result["diff"]["after"].get("code"),
-            pid=now.get("pid") if not task.check else None,
+            pid=None if task.check and result["changed"] else now.get("pid"),
             instances=now.get("instances", []),
             counters=now.get("counters", {}),
         )
