@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support import ansible, mconsole
+from support import ansible, mconsole, processes
 from support import guest as guests
 from support.events import Collecting, collecting
 from support.operate import operate
@@ -97,12 +97,28 @@ def test_a_panic_is_reported_and_healed(
         assert collector.wait("crashed", web1)["data"]
         if RULEBOOK.exists():
             wait_until(lambda: healed(uml_dir / web1, first), TIME, lambda: f"healed: {output.read_text()}")
+            # What a rulebook has started outlives it, so both playbooks shall end before it does.
+            wait_until(lambda: output.read_text().count("PLAY RECAP") >= 2, TIME, lambda: output.read_text())
             [report] = (ansible_home / "reports").glob("web1-*")
             assert "Kernel panic" in (report / "console.txt").read_text()
         wait_until(lambda: "crashed" in output.read_text(), TIME, "the crash told")
     finally:
         process.terminate()
         process.wait(TIME)
+    home = ansible.environment(ansible_home)["ANSIBLE_HOME"]
+    wait_until(lambda: not playbooks(home), 20, lambda: f"no playbook is left, found {playbooks(home)}")
+
+
+def playbooks(home: str) -> list[int]:
+    """Return the playbooks that still run with a home for Ansible."""
+    return [pid for pid in processes.marked(f"ANSIBLE_HOME={home}") if b"ansible-playbook" in words_of(pid)]
+
+
+def words_of(pid: int) -> bytes:
+    """Return the command line of a process that may end at any time."""
+    with contextlib.suppress(OSError):
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes()
+    return b""
 
 
 def healed(place: Path, first: int) -> bool:
