@@ -127,9 +127,10 @@ def test_the_command_of_the_unit_collects(files: dict[str, Path], journal: Path,
     [command] = [line.partition("=")[2] for line in lines if line.startswith("ExecStart=")]
     process = subprocess.Popen([python, *shlex.split(command)[1:]], stderr=subprocess.PIPE)
     try:
-        wait_until(lambda: process.poll() is not None or is_written(str(journal)), 30, "the collector's journal")
-        told = operate("collector", True, directory=str(journal), patterns=[PATTERN], rate=10, size="2M")
-        assert told["pid"] == process.pid, told
+        settings = {"directory": str(journal), "patterns": [PATTERN], "rate": 10, "size": "2M"}
+        wait_until(
+            lambda: operate("collector", True, **settings)["pid"] == process.pid, 30, "it runs with these settings"
+        )
     finally:
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=30)[1]
