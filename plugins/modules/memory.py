@@ -40,7 +40,9 @@ options:
   reserve:
     description:
       - What must stay available in the guest, as in RV(memory.available). A size that would leave less is refused, and
-        nothing is taken; a guest without memory kills its processes.
+        nothing is taken.
+      - It is V(4M) or more, since kernels with 2 MiB or less available panicked when their guests ran another command.
+        With less than 6 MiB guests had to kill processes.
     type: str
     default: 8M
   resume:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, disks, lines
+from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, disks, interfaces, lines
 from support import devices, kernels, mconsole, uml, vhost
 from support import guest as guests
 from support.devices import SIZE, Device, image, step, story
@@ -293,6 +294,54 @@ def test_an_interface_is_verified_when_the_guest_has_it_up(device, clean, tap):
     assert refused["commands"] == []
     clean.guest("ip link set vec1 down")
     step(device, True, name="vec1", state="absent")
+
+
+# transport: what it is set to, for every one that a kernel has; none is brought up.
+VEC_SETTINGS = {
+    "tap": {"ifname": "umlnosuch3"},
+    "raw": {"ifname": "lo"},
+    "hybrid": {"ifname": "lo"},
+    "gre": {"src": "127.0.0.1", "dst": "127.0.0.2", "rx_key": 1, "tx_key": 2},
+    "l2tpv3": {"src": "127.0.0.1", "dst": "127.0.0.2", "udp": True, "srcport": 1706, "dstport": 1707},
+    "bess": {"src": "{folder}/a", "dst": "{folder}/b"},
+    "fd": {"fd": 1},
+    "vde": {"vnl": "{folder}/switch"},
+}
+ETH_SETTINGS = {
+    "tuntap": {"mac": "52:54:00:12:34:58"},
+    "ethertap": {"ifname": "umlnosuch3"},
+    "mcast": {"port": 1102},
+    "ucast": {"address": "127.0.0.1", "port": 1708, "remote_port": 1709},
+    "slip": {},
+    "slirp": {},
+}
+TRANSPORTS = [
+    *[("vec2", each) for each in interfaces.VEC_TRANSPORTS],
+    *[("eth4", each) for each in interfaces.ETH_TRANSPORTS if each != "daemon"],  # without its switch none is made
+]
+
+
+@pytest.mark.parametrize(("name", "transport"), TRANSPORTS)
+def test_every_transport_is_set_once_or_refused_before_anything_is_sent(device, clean, folder, name, transport):
+    """A row of the table without settings here fails."""
+    rows = interfaces.VEC_TRANSPORTS if name == "vec2" else interfaces.ETH_TRANSPORTS
+    values = (VEC_SETTINGS if name == "vec2" else ETH_SETTINGS)[transport]
+    texts = {key: value.format(folder=folder) if isinstance(value, str) else value for key, value in values.items()}
+    own = {key: texts.pop(key) for key in ("ifname", "mac") if key in texts}
+    params = {"name": name, "transport": transport, **own, "settings": texts}
+    number = tuple(map(int, clean.request("version")[1].split()[2].split(".")[:2]))
+    done = device(**params)
+    known = rows[transport].since <= number < rows[transport].until and (name == "vec2" or number < (7, 0))
+    if transport == "vde" and not shutil.which("vde_plug"):
+        known = False
+    assert bool(done.get("failed")) is not known, done
+    if not known:
+        assert done["commands"] == []
+        assert clean.request(f"remove {name}")[0] != 0
+        return
+    assert done["changed"]
+    step(device, False, **params)
+    assert step(device, True, name=name, state="absent")["commands"] == [f"remove {name}"]
 
 
 def test_another_hardware_address_is_another_interface(device, clean, tap):

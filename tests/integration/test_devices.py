@@ -6,17 +6,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from support import devices as support
 from support import guest as guests
 from support import kernels, uml
@@ -185,6 +188,40 @@ def test_a_disk_in_use_stops_all_before_anything_is_sent(devices, folder, clean)
         assert "mounted at /mnt" in refused["msg"]
         assert refused["commands"] == []
     assert clean.request("config ubd2") == (0, "")
+
+
+def test_two_controllers_do_not_get_in_each_other_s_way(devices, folder, clean, monkeypatch):
+    """What belongs together is sent together: a removal and its setting, and the commands of one set."""
+    files = [image(folder / name) for name in "abcd"]
+    configs = [{"ubd1": files[0], "ubd2": files[1]}, {"ubd1": files[2], "ubd2": files[3]}]
+    sent: list[tuple[int, str]] = []
+    original = Console._send
+
+    def send(self, sock, request, deadline):
+        if request.text.startswith("remove") or "=" in request.text:
+            sent.append((threading.get_ident(), request.text))
+        original(self, sock, request, deadline)
+
+    monkeypatch.setattr(Console, "_send", send)
+    results: list[dict[str, Any]] = []
+
+    def controller(config: dict[str, str]) -> None:
+        results.extend(devices(config=config, timeout=60) for _round in range(6))
+
+    threads = [threading.Thread(target=controller, args=(config,)) for config in configs]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(results) == 12
+    assert not [each["msg"] for each in results if each.get("failed")]
+    turns = [list(group) for _owner, group in itertools.groupby(sent, key=lambda each: each[0])]
+    assert len(turns) == len([each for each in results if each["changed"]]) > 1
+    for turn in turns:
+        words = [text.split("=")[0] for text, _repeated in itertools.groupby(text for _owner, text in turn)]
+        assert words[-2:] == ["config ubd1", "config ubd2"], turns
+        assert words[:-2] == ([] if turn is turns[0] else ["remove ubd1", "remove ubd2"]), turns
+    assert [seen(clean)[name] for name in ("ubd1", "ubd2")] in [list(config.values()) for config in configs]
 
 
 INTERRUPTED = """

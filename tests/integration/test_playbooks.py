@@ -20,6 +20,7 @@ import pytest
 from support import ansible, mconsole, processes, uml
 from support import guest as guests
 from support.operate import operate
+from support.wait import wait_until
 
 
 @pytest.fixture
@@ -123,8 +124,13 @@ def four(uml_dir):
 
 
 def boot_id(console: Path) -> str:
-    """Return what names this boot."""
-    return mconsole.request(console, "proc sys/kernel/random/boot_id")[1].strip()
+    """Return what names this boot; a console answers before its kernel has anything to show."""
+
+    def asked() -> str:
+        err, said = mconsole.request(console, "proc sys/kernel/random/boot_id")
+        return said.strip() if err == 0 else ""
+
+    return wait_until(asked, 60, "the boot's name")
 
 
 def test_a_rolling_restart_stops_at_one_that_does_not_come_back(play, four, uml_dir):

@@ -34,7 +34,7 @@ class Told(dangers.Situation):
         return self._answers.get("config")
 
     def proc(self, path: str) -> str | None:
-        return self._answers.get("partitions" if path == "partitions" else "size")
+        return self._answers.get(path if path in ("partitions", "meminfo", "zoneinfo") else "size")
 
 
 GHOST: dict[str, Any] = {"config": "root_fs", "partitions": "", "size": None}
@@ -45,6 +45,11 @@ DISK: dict[str, Any] = {
 }
 EMPTY: dict[str, Any] = {"config": "/dev/null", "partitions": "", "size": "0\n"}
 UNSET: dict[str, Any] = {"config": "", "partitions": "", "size": None}
+# 20 MiB, and 256 pages on the lists of two processors.
+MEMORY: dict[str, Any] = {
+    "meminfo": "MemTotal:  53456 kB\nMemAvailable:  19456 kB\n",
+    "zoneinfo": "  pages free 1\n    cpu: 0\n              count:    100\n    cpu: 1\n              count:    156\n",
+}
 NEW = "7.2.7"
 
 REFUSED = [
@@ -53,6 +58,11 @@ REFUSED = [
     ("guest-while-paused", "remove con1", Told(paused=True)),
     ("guest-while-paused", "proc 1/root/etc/passwd", Told(paused=True)),
     ("guest-while-paused", "proc meminfo", Told(paused=True)),
+    ("guest-while-paused", "config mem=-1G", Told(paused=True)),
+    *[("last-memory", f"config mem=-{size}", Told(**MEMORY)) for size in ("1G", "17M", "16385k", "0x1100000", "20m")],
+    ("last-memory", "config mem=-1T", Told(release=NEW, **MEMORY)),
+    ("last-memory", "config mem=-1M", Told(meminfo=MEMORY["meminfo"])),
+    ("last-memory", "config mem=-1M", Told(zoneinfo=MEMORY["zoneinfo"])),
     ("end-while-paused", "halt", Told(paused=True)),
     ("end-while-paused", "reboot", Told(paused=True, release="6.12.101")),
     ("end-while-paused", "halt", Told(paused=True, release="")),
@@ -86,6 +96,8 @@ REFUSED = [
 HARMLESS = [
     ("config con1=null", Told()),
     ("config con1=null", Told(paused=None)),
+    *[(f"config mem={size}", Told(**MEMORY)) for size in ("-16M", "-16384k", "-0100", "-0xfff", "+1G", "-8MB", "1G")],
+    ("config mem", Told()),
     ("config con1", Told(paused=True)),
     ("version", Told(paused=True)),
     ("go", Told(paused=True)),

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError
 from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, device, memory
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import device as operation
+from support.operate import BadArguments, validated
 
 NAMES = {
     "ubd0": "ubd0",
@@ -208,6 +209,34 @@ def test_what_the_kernel_would_misread_is_refused_by_one_sentence(name, options,
         device.wish(name, options)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+WRONG = {"int": ["many", "1.5", [1]], "bool": ["perhaps", 2, []], "dict": [5, ["a"]], "str": []}
+WRONG_TYPES = [
+    (option, value) for option, spec in operation.ARGUMENTS.items() for value in WRONG[spec["type"]]
+]  # Ansible makes a text of anything
+
+
+@pytest.mark.parametrize(("option", "value"), WRONG_TYPES, ids=str)
+def test_a_value_of_a_wrong_type_is_refused_by_the_argument_spec(option, value):
+    with pytest.raises(BadArguments) as caught:
+        validated("device", {"name": "ubd1", option: value})
+    assert option in str(caught.value)
+
+
+@pytest.mark.parametrize("option", operation.WHOLE)
+def test_config_stands_beside_no_option_that_it_says_itself(option):
+    value = {"str": "x", "int": 1, "bool": True, "dict": {"a": 1}}[operation.OPTIONS[option]["type"]]
+    with pytest.raises(BadArguments, match=f"mutually exclusive: config[|]{option}"):
+        validated("device", {"name": "ubd1", "config": "x", option: value})
+
+
+@pytest.mark.parametrize(
+    ("params", "said"), [({}, "name"), ({"name": "ubd1", "state": "there"}, "state must be one of: present, absent")]
+)
+def test_what_is_missing_or_no_state_is_refused_by_the_argument_spec(params, said):
+    with pytest.raises(BadArguments, match=said):
+        validated("device", params)
 
 
 def test_a_home_is_this_user_s_own(monkeypatch):

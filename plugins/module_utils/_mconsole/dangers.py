@@ -54,6 +54,10 @@ _ENDLESS = re.compile(
     rf"|{_PROCESS}/(?:fd|map_files|exe|mem|pagemap|clear_refs)(?:/.*)?"
     rf"|{_PROCESS}/(?:root|cwd)/(?!sys/)(?:.*/)?(?:dev|fd)/.*"
 )
+_TAKEN = re.compile(r"mem=-(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)([kKmMgGtTpPeE]?)")
+_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}  # memparse (lib/cmdline.c)
+PAGE = 4096  # of every kernel of this kind
+MEMORY_FLOOR = 4 << 20  # bytes; with 2 MiB or less available, guests panicked when they ran a command or two
 _DISK = re.compile(r"ubd(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*|[a-p])")  # numbers as the kernel's strtoul reads them
 
 
@@ -89,12 +93,36 @@ def _ghost_disk(command: Command, situation: Situation) -> bool:
     return disk is not None and is_ghost(disk.group(1), situation)
 
 
+def _last_memory(command: Command, situation: Situation) -> bool:
+    """Tell whether taking memory leaves a guest too little; one that does not show what it has may have too little."""
+    match = _TAKEN.fullmatch(command.argument)
+    if match is None:
+        return False
+    meminfo, zoneinfo = situation.proc("meminfo"), situation.proc("zoneinfo")
+    taken = _number(match.group(1)) << _SHIFTS[match.group(2).lower()]
+    return not meminfo or not zoneinfo or available(meminfo, zoneinfo) - taken < MEMORY_FLOOR
+
+
+def available(meminfo: str, zoneinfo: str) -> int:
+    """Return the bytes that a guest can still give to a process, what is on the lists of its processors included."""
+    known = re.search(r"^MemAvailable: +([0-9]+) kB", meminfo, re.MULTILINE)
+    return listed(zoneinfo) + (int(known.group(1)) << 10 if known is not None else 0)
+
+
+def listed(zoneinfo: str) -> int:
+    """Return the bytes of the free pages on the lists of a guest's processors, which meminfo counts as used."""
+    return sum(map(int, re.findall(r"^\s+count:\s+([0-9]+)", zoneinfo, re.MULTILINE))) * PAGE
+
+
+def _number(text: str) -> int:
+    """Return a number as the kernel's strtoul reads it: 010 is octal, 0xa hexadecimal."""
+    base = 16 if text[:2] in ("0x", "0X") else 8 if text.startswith("0") else 10
+    return int(text, base)
+
+
 def disk_letter(unit: str) -> str:
     """Return the letter of a disk given by letter or by number, which may be octal (010) or hexadecimal (0xa)."""
-    if unit.isalpha():
-        return unit
-    base = 16 if unit[:2] in ("0x", "0X") else 8 if unit.startswith("0") else 10
-    return chr(ord("a") + min(int(unit, base), 25))
+    return unit if unit.isalpha() else chr(ord("a") + min(_number(unit), 25))
 
 
 def is_ghost(unit: str, situation: Situation) -> bool:
@@ -125,6 +153,13 @@ DANGERS: Tuple[Danger, ...] = (
         ("halt", "reboot"),
         _ends_while_paused,
         "the instance is paused, and this kernel crashes when it is ended so; resume it first",
+    ),
+    Danger(
+        "last-memory",
+        ("config",),
+        _last_memory,
+        f"the guest would have less than {MEMORY_FLOOR >> 20} MiB available, and a kernel without memory panics"
+        " (System is deadlocked on memory)",
     ),
     Danger(
         "ghost-disk",

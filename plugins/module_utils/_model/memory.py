@@ -18,7 +18,7 @@ import re
 import time
 from typing import Dict, NamedTuple, Optional, Tuple
 
-from .._mconsole import hostproc
+from .._mconsole import dangers, hostproc
 from .._mconsole.errors import DangerError, InputError, RefusedError, UnverifiedError
 from .._mconsole.instances import word_of
 from .bootline import size
@@ -71,8 +71,8 @@ def read(sight: Sight) -> Reading:
     if not meminfo or not zoneinfo:
         raise RefusedError(f"{sight.umid} does not show its memory", umid=sight.umid, command="proc meminfo")
     counters = _counters(meminfo)
-    listed = sum(map(int, re.findall(r"^\s+count:\s+(\d+)", zoneinfo, re.MULTILINE))) * _PAGE
-    low = sum(map(int, re.findall(r"^\s+low\s+(\d+)", zoneinfo, re.MULTILINE))) * _PAGE
+    listed = dangers.listed(zoneinfo)
+    low = sum(map(int, re.findall(r"^\s+low\s+(\d+)", zoneinfo, re.MULTILINE))) * dangers.PAGE
     free = counters["MemFree"] + listed
     accounted = sum(counters.get(name, 0) for name in _ACCOUNTED) + listed
     own = next(value for series, value in _OWN if sight.series() >= series)
@@ -80,14 +80,11 @@ def read(sight: Sight) -> Reading:
         boot=boot_size(sight),
         total=counters["MemTotal"],
         free=free,
-        available=counters.get("MemAvailable", counters["MemFree"]) + listed,
+        available=dangers.available(meminfo, zoneinfo),
         spare=free - low,
         taken=max(0, counters["MemTotal"] - accounted - own),
         resident=resident(sight),
     )
-
-
-_PAGE = 4096  # of every kernel of this kind
 
 
 def _counters(meminfo: str) -> Dict[str, int]:
@@ -126,6 +123,20 @@ def parse(text: str) -> Optional[int]:
     :raises InputError: when it is neither
     """
     return None if text == "max" else size(text)
+
+
+def reserve_of(text: str) -> int:
+    """Return what must stay available, in bytes.
+
+    :raises InputError: when it is no size, or so little that the guest's kernel would panic
+    """
+    value = size(text)
+    if value < dangers.MEMORY_FLOOR:
+        raise InputError(
+            f"reserve is {text!r}; a guest with less than {mib(dangers.MEMORY_FLOOR)} available panics, so give"
+            f" {dangers.MEMORY_FLOOR // MIB}M or more"
+        )
+    return value
 
 
 def command(delta: int) -> str:
@@ -184,7 +195,7 @@ def take_slowly(task: Task, now: Reading, wanted: int, tolerance: int, reserve: 
     """Take what can be spared, again and again; who gets near enough does not wait for the last bit."""
     best, progress = now.size, time.monotonic()
     while missing(now, wanted) > 0:
-        _check_reserve(task, now, wanted, reserve - tolerance)
+        _check_reserve(task, now, wanted, max(reserve - tolerance, dangers.MEMORY_FLOOR))
         task.console.command(command(min(missing(now, wanted), max(now.spare, _CHUNK))))
         now = read(Sight(task.console))
         if now.size < best:

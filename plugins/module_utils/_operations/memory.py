@@ -29,7 +29,7 @@ def run(task: Task) -> Dict[str, Any]:
     """Bring the guest to the size; see the module's documentation."""
     params = task.params
     wanted = memory.parse(params["size"])
-    tolerance, reserve = size(params["tolerance"]), size(params["reserve"])
+    tolerance, reserve = size(params["tolerance"]), memory.reserve_of(params["reserve"])
     task.console.command("version")
     with task.exclusive() if not task.check else contextlib.nullcontext():
         if not task.console.paused():
