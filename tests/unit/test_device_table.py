@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError
 from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, device, memory
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import device as operation
@@ -209,6 +210,59 @@ def test_what_the_kernel_would_misread_is_refused_by_one_sentence(name, options,
         device.wish(name, options)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+BASES: dict[str, dict[str, Any]] = {
+    "ubd1": {"file": "/x"},
+    "con1": {"channel": "null"},
+    "ssl1": {"channel": "null"},
+    "vec1": {"transport": "tap", "ifname": "t"},
+    "eth1": {"transport": "tuntap"},
+    "virtio_uml1": {"socket": "/s", "virtio_id": 1},
+}
+ODD = [
+    "a,b",
+    "a b",
+    "a=b",
+    "a:b",
+    "it's",
+    'say "x"',
+    "bücher-日本",
+    "back\\slash",
+    "$HOME",
+    "%s",
+    "a\nb",
+    " a",
+    "x" * 600,
+    "ü" * 300,
+]
+ODD_TEXTS = [
+    (name, option, value)
+    for name in BASES
+    for option in classes.find(name).kind.options
+    if operation.OPTIONS[option]["type"] == "str"
+    for value in ODD
+]
+
+
+@pytest.mark.parametrize(("name", "option", "value"), ODD_TEXTS, ids=str)
+def test_an_odd_text_is_passed_on_as_it_is_or_refused(name, option, value):
+    """What is sent has the text whole, within a command's 511 bytes, and is read as the same options again."""
+    try:
+        wish = device.wish(name, {**BASES[name], option: value})
+        command = commands.parse(wish.name.config(wish.flat)).text
+    except InputError:
+        return
+    assert value in command
+    assert wish.flat[option] == value
+    if wish.name.kind.text is None:
+        raw = command.split(":" if wish.name.kind.name == "vec" else "=", 1)[1]
+        again = device.wish(name, {"config": raw})
+        assert again.name.config(again.flat) == command
+
+
+def test_every_class_that_takes_texts_is_among_them():
+    assert {classes.find(name).kind for name in BASES} == {kind for kind in classes.CLASSES.values() if kind.options}
 
 
 WRONG = {"int": ["many", "1.5", [1]], "bool": ["perhaps", 2, []], "dict": [5, ["a"]], "str": []}
