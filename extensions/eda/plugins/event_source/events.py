@@ -92,6 +92,7 @@ EXAMPLES = r"""
 """
 
 _SILENCE = 15.0  # seconds without a sign of life, after which a connection counts as lost; there is one each 2 seconds
+_FAREWELL = 0.5  # seconds for a connection to end by itself
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _LINE = 1 << 20  # bytes
 _ROOT = Path(__file__).resolve().parents[4]
@@ -242,17 +243,35 @@ class _Follower:
         try:
             process.stdin.write(_pack().program(order))
             await process.stdin.drain()
-            while line := await asyncio.wait_for(process.stdout.readline(), _SILENCE):
-                failure = await self._take(line)
-                if failure:
-                    return failure
-        except TimeoutError:
-            return f"no sign of life for {_SILENCE:g} seconds"
+            return await self._listen(process)
         except ConnectionError:
             return ""  # it would not even take the program
         except (ValueError, KeyError, TypeError) as err:
             return f"it says what is no event: {err!r}"
-        return ""
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> str:
+        """Take lines until there are none, or none for too long.
+
+        A clock ends the process then. `asyncio.wait_for` would do, but up to Python 3.11 it can swallow a cancellation.
+        """
+        silent = False
+
+        def give_up() -> None:
+            nonlocal silent
+            silent = True
+            _kill(process)
+
+        while True:
+            clock = asyncio.get_running_loop().call_later(_SILENCE, give_up)
+            try:
+                line = await process.stdout.readline()
+            finally:
+                clock.cancel()
+            if not line:
+                return f"no sign of life for {_SILENCE:g} seconds" if silent else ""
+            failure = await self._take(line)
+            if failure:
+                return failure
 
     async def _take(self, line: bytes) -> str:
         """Take one line; return why it is the last, if it is."""
@@ -300,12 +319,16 @@ async def _last_words(stream: asyncio.StreamReader) -> str:
 async def _end(process: asyncio.subprocess.Process) -> None:
     """End the connection: the program at its other end notices that its stdin is closed."""
     process.stdin.close()
-    try:
-        await asyncio.wait_for(process.wait(), 0.5)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    clock = asyncio.get_running_loop().call_later(_FAREWELL, _kill, process)
+    await process.wait()
+    clock.cancel()
+    with contextlib.suppress(OSError):
+        await process.stdin.wait_closed()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 def _pack() -> ModuleType:
