@@ -41,8 +41,8 @@ options:
     description:
       - What must stay available in the guest, as in RV(memory.available). A size that would leave less is refused, and
         nothing is taken.
-      - It is V(4M) or more, since kernels with 2 MiB or less available panicked when their guests ran another command.
-        With less than 6 MiB guests had to kill processes.
+      - It is V(4M) or more, since some kernels with 2 MiB or less available panicked when their guests ran a command.
+        With less than 6 MiB, guests of 6.12 and 7.2 killed processes.
     type: str
     default: 8M
   resume:

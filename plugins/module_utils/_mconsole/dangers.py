@@ -57,7 +57,7 @@ _ENDLESS = re.compile(
 _TAKEN = re.compile(r"mem=-(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)([kKmMgGtTpPeE]?)")
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}  # memparse (lib/cmdline.c)
 PAGE = 4096  # of every kernel of this kind
-MEMORY_FLOOR = 4 << 20  # bytes; with 2 MiB or less available, guests panicked when they ran a command or two
+MEMORY_FLOOR = 4 << 20  # bytes; with 2 MiB or less available, some guests panicked when they ran a command
 _DISK = re.compile(r"ubd(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*|[a-p])")  # numbers as the kernel's strtoul reads them
 
 

@@ -128,12 +128,12 @@ def parse(text: str) -> Optional[int]:
 def reserve_of(text: str) -> int:
     """Return what must stay available, in bytes.
 
-    :raises InputError: when it is no size, or so little that the guest's kernel would panic
+    :raises InputError: when it is no size, or so little that the guest's kernel can panic
     """
     value = size(text)
     if value < dangers.MEMORY_FLOOR:
         raise InputError(
-            f"reserve is {text!r}; a guest with less than {mib(dangers.MEMORY_FLOOR)} available panics, so give"
+            f"reserve is {text!r}; a guest with less than {mib(dangers.MEMORY_FLOOR)} available can panic, so give"
             f" {dangers.MEMORY_FLOOR // MIB}M or more"
         )
     return value
