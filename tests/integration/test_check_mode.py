@@ -20,7 +20,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils import _operations
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
-from support import uml
+from support import processes, uml
 from support.devices import image
 from support.operate import operate
 
@@ -76,12 +76,14 @@ def test_every_module_and_every_state_has_a_row() -> None:
 
 
 @pytest.fixture
-def guest(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> uml.Instance:
-    """Lend an instance that has a disk, and whose folder has two more."""
+def guest(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> Iterator[uml.Instance]:
+    """Lend an instance that has a disk, and whose folder has two more; what a restart puts in its place ends, too."""
     for name in "abc":
         image(uml_dir / name)
     operate("cow", path=f"{uml_dir}/old.cow", backing_file=f"{uml_dir}/b")
-    return launch_guest("guest", f"ubd7={uml_dir}/c", memory="96M")
+    yield launch_guest("guest", f"ubd7={uml_dir}/c", memory="96M")
+    pids = [int(path.read_text()) for path in uml_dir.glob("*/pid")]
+    processes.kill_all(lambda: [each for pid in pids for each in processes.of_session(pid)], "an instance")
 
 
 @pytest.fixture(scope="module")
