@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT / "tests"), str(CHECKOUT / ".cache" / "tree")]
@@ -32,7 +33,8 @@ from support.wait import wait_until
 
 COUNT = 20000
 WRITES = 20000
-ROUNDS = 7
+ROUNDS = 5
+DETACHED: dict[str, Any] = {"start_new_session": True}  # an instance leads its processes
 # Bound to the path in argv[1], it says when it has read argv[2] datagrams, again and again.
 READER = """
 import socket, sys
@@ -64,7 +66,9 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
 def program(text: str, *words: str) -> Iterator[subprocess.Popen[str]]:
     """Run a program of ours, and end it."""
     command = [sys.executable, "-I", "-S", "-c", text, *words]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, **DETACHED
+    ) as process:
         try:
             process.stdout.readline()  # type: ignore[union-attr]
             yield process

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import signal
 import socket
 import struct
@@ -373,3 +374,47 @@ def test_it_works_both_ways_over_ssh(
     ansible.close_connections(ansible_home)
     guest.guest("echo still > /proc/mconsole")
     collect.wait("message", "a", "still")
+
+
+# Users.
+
+
+def test_a_user_collects_with_its_own_means(
+    make_user: Callable[..., str], make_vm_host: Callable[..., vmhost.VmHost], launch_guest: Launch, ansible_home: Path
+) -> None:
+    """With no argument at all: in its own journal, its own instances, by sockets that are its own."""
+    name = make_user("collects")
+    home = Path(pwd.getpwnam(name).pw_dir)
+    hosts = {"there": make_vm_host(name).inventory_vars()}
+
+    def run(module: str, **arguments: Any) -> dict[str, Any]:
+        done = ansible.adhoc("there", f"uml.mconsole.{module}", arguments, hosts, home=ansible_home).ok()
+        return done.only("there").result
+
+    guest = launch_guest("u", user=name, uml_dir=home / ".uml", notify=home / ".uml/.notify")
+    collector = run("collector", state="started")
+    try:
+        assert collector["directory"] == str(home / ".local/state/uml-mconsole")
+        assert [(each["umid"], each["notifications"]) for each in collector["instances"]] == [("u", True)]
+        guest.guest("i=0; while [ $i -lt 500 ]; do echo mine $i > /proc/mconsole; i=$((i+1)); done")
+        found = run("event_info", types=["message"], newest=500)["events"]
+        assert [each["data"] for each in found] == [f"mine {number}" for number in range(500)]
+        assert operate("instance_info", uml_dir=str(home / ".uml"))["instances"][0]["covered"]["notifications"]
+    finally:
+        run("collector", state="stopped")
+    assert not (home / ".uml/.notify").exists()
+
+
+def test_root_covers_the_instances_of_a_user(
+    make_user: Callable[..., str], launch_guest: Launch, uml_dir: Path
+) -> None:
+    """The socket is the user's, so that the user's instance can send to it, and is not root's to be misled with."""
+    name = make_user("covered")
+    folder = uml_dir / "theirs"
+    guest = launch_guest("u", user=name, uml_dir=folder, notify=folder / ".notify")
+    with collecting(uml_dir) as collect:
+        (row,) = collect(uml_dirs=[str(folder)])["instances"]
+        assert (row["notifications"], row["console_followed"]) == (True, True)
+        assert (folder / ".notify").stat().st_uid == pwd.getpwnam(name).pw_uid
+        guest.guest("echo heard > /proc/mconsole")
+        collect.wait("message", "u", "heard")
