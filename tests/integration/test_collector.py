@@ -234,6 +234,16 @@ def processes_of(pid: int) -> list[int]:
     return [each.pid for each in processes.running() if each.pid == pid]
 
 
+def test_one_that_hangs_is_replaced_with_its_settings_kept(running: Collecting) -> None:
+    pid = running(rate=7.0)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    result = operate("collector", directory=str(running.directory))
+    assert result["diff"]["before"]["state"] == "hung"
+    assert not processes_of(pid)
+    assert result["diff"]["after"]["uml_dirs"] == [str(running.uml_dir)]
+    assert result["diff"]["after"]["rate"] == 7.0
+
+
 def test_its_sockets_are_made_again(running: Collecting, launch_guest: Launch) -> None:
     guest = launch_guest("a", notify=running.notify)
     running.notify.unlink()

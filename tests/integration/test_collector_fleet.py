@@ -144,8 +144,8 @@ def test_a_flooded_console_hurts_nobody(collect: Collecting) -> None:
         wait_until(
             lambda: [each for each in collect.events("log") if each["pattern"] == "bug"], 60, "the line after it"
         )
+        collect.wait("gap", "a", "too many at once")
         said = collect.events("log", "gap", umid="a")
-        assert sum(each.get("lost", 0) for each in said) > 0
         assert all(each["data"].isprintable() and len(each["data"]) <= 8192 for each in said)
         assert any("{{ 7 * 7 }}" in each["data"] for each in said)
         collect.lines()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import resource
 import selectors
@@ -52,7 +53,8 @@ def collect(
     with Lock(where) as lock, contextlib.closing(_Journal(where, size or journal.LIMIT)) as writer:
         recorder = Recorder(writer.append, socket.gethostname())
         collector = Collector(Settings(uml_dirs, wanted, rate), recorder, lock.touch)
-        order = {"uml_dirs": uml_dirs, "patterns": list(patterns), "rate": rate, "size": size}
+        order: Dict[str, Any] = {"uml_dirs": uml_dirs, "patterns": list(patterns), "rate": rate, "size": size}
+        lock.sign(order)
         _Session(where, collector, recorder, order).run(lock, detached)
 
 
@@ -74,18 +76,20 @@ class Lock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
-            raise InputError(f"another collector writes to {self.path}: process {holder}", path=self.path) from None
+            raise InputError(f"another collector has {self.path}", path=self.path) from None
         if existed:
             self.away_since = os.fstat(self._descriptor).st_mtime
             self.was_killed = os.fstat(self._descriptor).st_size > 0
-        self._write(str(os.getpid()))
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._write("")
         os.close(self._descriptor)
+
+    def sign(self, order: Dict[str, Any]) -> None:
+        """Say who has it, and with what settings, for those who find us hung."""
+        self._write(json.dumps({"pid": os.getpid(), "order": order}))
 
     def touch(self) -> None:
         """Note that we live; this works on a full disk too."""
@@ -98,15 +102,20 @@ class Lock:
             os.pwrite(self._descriptor, text.encode("ascii"), 0)
 
 
-def holder(directory: str) -> Optional[int]:
-    """Return the process that has the right to write a journal, or None when none has."""
+def holder(directory: str) -> Optional[Dict[str, Any]]:
+    """Return ``pid`` and ``order`` of the process that has the right to write a journal, or None when none has.
+
+    They are not in it where the disk was full.
+    """
     with contextlib.suppress(OSError):
         descriptor = os.open(os.path.join(directory, _LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            text = os.pread(descriptor, 32, 0)
-            return int(text) if text.isdigit() else -1
+            with contextlib.suppress(ValueError):
+                found = json.loads(os.pread(descriptor, 1 << 20, 0))
+                return found if isinstance(found, dict) else {}
+            return {}
         finally:
             os.close(descriptor)
     return None

@@ -84,13 +84,15 @@ def stop(directory: str, pid: Optional[int] = None) -> None:
     :raises UnansweredError: when it is still there
     """
     found = collect.holder(directory)
-    target = found if found is not None and found > 0 else pid
+    target = found.get("pid", pid) if found is not None else None
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if target is None or not _is_there(directory, target):
+        if target is None:
             return
         _signal(target, number)
         deadline = time.monotonic() + _END_TIME
-        while _is_there(directory, target) and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            if not _is_there(directory, target):
+                return
             time.sleep(_POLL)
     raise UnansweredError(f"the collector {target} of {directory} does not end", pid=target)
 

@@ -79,7 +79,8 @@ class _Job:
         """Return its state, its settings, and the hash of its code."""
         self.found = door.ask(self._directory)
         if self.found is None:
-            return {"state": "stopped" if collect.holder(self._directory) is None else "hung"}
+            holder = collect.holder(self._directory)
+            return {"state": "stopped"} if holder is None else {"state": "hung", **holder.get("order", {})}
         return {"state": "started", "code": self.found["code"], **self.found["order"]}
 
     def plan(self, before: State) -> Plan:
