@@ -5,8 +5,8 @@
 """What `instance` costs beside a bare shell that starts the same kernel, and what ten at once cost beside one.
 
 Run it with the project's Python, from the checkout: `.venv/bin/python tests/benchmark/bench_launch.py [ROUNDS]`.
-Each way takes turns in one run, from the start of the kernel to the first answer of its console. The figures to quote
-are the ratios of the medians.
+Each way takes turns in one run, from the start of the kernel until its console answers and knows all its devices. The
+figures to quote are the ratios of the medians.
 """
 
 from __future__ import annotations
@@ -54,7 +54,12 @@ def bare(folder: Path, count: int) -> None:
     script = "\n".join(f"setsid {shlex.join(each)} con0=null,fd:1 </dev/null >/dev/null 2>&1 &" for each in words)
     subprocess.run(["sh", "-c", script], check=True)
     for name in names(count):
-        wait_until(lambda name=name: mconsole.answers(folder / name / "mconsole"), 60, f"{name} answers")
+        wait_until(lambda name=name: is_up(folder / name / "mconsole"), 60, f"{name} answers")
+
+
+def is_up(console: Path) -> bool:
+    """Tell whether a console answers, and knows all its devices, which `instance` waits for."""
+    return mconsole.answers(console) and mconsole.request(console, "config con1")[0] == 0
 
 
 def seconds(start: Callable[[Path, int], None], count: int) -> float:
