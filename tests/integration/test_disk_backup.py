@@ -146,8 +146,8 @@ def test_a_copy_on_write_pair_stays_a_pair(launch_guest: Any, uml_dir: Path, bac
     assert moved["backing_file"] == str(dest / "base.img")
     assert good(backup(backing="copy", overwrite=True))["copies"][0] == moved
     Path(base).unlink()
-    other = launch_guest("other", f"ubd1={moved['copy']}", memory="96M")
-    assert other.request("config ubd1")[1] == f"{moved['copy']},{dest}/base.img"
+    other = launch_guest("other", f"ubd1={moved['path']}", memory="96M")
+    assert other.request("config ubd1")[1] == f"{moved['path']},{dest}/base.img"
     assert other.guest("mount -t ext4 /dev/ubdb /mnt && cat /mnt/note") == "precious\n"
 
 
