@@ -12,6 +12,7 @@ import importlib.util
 import json
 import re
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -354,5 +355,6 @@ class _Printer:
 
 if __name__ == "__main__":
     # To try it by hand: python3 events.py '{"hosts": ["vm1.example.org"], "severity": "warning"}'
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in what it starts with &
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(main(_Printer(), json.loads(sys.argv[1])))
