@@ -6,13 +6,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _pack
-
 DOCUMENTATION = r"""
 name: program
 short_description: The local client of this collection as one Python file
@@ -42,6 +35,13 @@ _raw:
   type: list
   elements: str
 """
+
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _pack
 
 
 class LookupModule(LookupBase):

@@ -92,7 +92,7 @@ def test_nothing_of_a_burst_from_all_is_lost(collect: Collecting, fleet: list[um
         assert numbers(collect, guest.umid, "all") == list(range(EACH))
     assert not collect.events("gap", "unknown")
     assert memory(status["pid"]) < MEMORY
-    LOG.info(f"{INSTANCES} instances, {EACH} each: {memory(status['pid'])} kB at most")
+    LOG.info("%d instances, %d each: %d kB at most", INSTANCES, EACH, memory(status["pid"]))
 
 
 def test_killed_in_the_middle_of_a_burst(collect: Collecting, fleet: list[uml.Instance]) -> None:
@@ -122,7 +122,7 @@ def test_a_panic_is_told_within_a_second(collect: Collecting, fleet: list[uml.In
     with contextlib.suppress(TimeoutError):
         fleet[0].request("sysrq c", timeout=0.2)
     event = collect.wait("panic", fleet[0].umid)
-    LOG.info(f"a panic after {event['time'] - began:.3f} s")
+    LOG.info("a panic after %.3f s", event["time"] - began)
     assert event["time"] >= began
     assert collect.wait("crashed", fleet[0].umid)["seq"] > event["seq"]
     assert len(collect()["instances"]) == INSTANCES - 1
@@ -151,4 +151,5 @@ def test_a_flooded_console_hurts_nobody(collect: Collecting) -> None:
         collect.lines()
         assert collect.size() <= 1.25 * (1 << 20)
         assert memory(collect()["pid"]) < MEMORY
-        LOG.info(f"{rounds * size >> 20} MB: {memory(collect()['pid'])} kB at most, journal {collect.size()} bytes")
+        most, length = memory(collect()["pid"]), collect.size()
+        LOG.info("%d MB: %d kB at most, journal %d bytes", rounds * size >> 20, most, length)

@@ -98,7 +98,7 @@ def test_a_panic_is_reported_and_healed(
         if RULEBOOK.exists():
             wait_until(lambda: healed(uml_dir / web1, first), TIME, lambda: f"healed: {output.read_text()}")
             # What a rulebook has started outlives it, so both playbooks shall end before it does.
-            wait_until(lambda: output.read_text().count("PLAY RECAP") >= 2, TIME, lambda: output.read_text())
+            wait_until(lambda: output.read_text().count("PLAY RECAP") >= 2, TIME, output.read_text)
             [report] = (ansible_home / "reports").glob("web1-*")
             assert "Kernel panic" in (report / "console.txt").read_text()
         wait_until(lambda: "crashed" in output.read_text(), TIME, "the crash told")

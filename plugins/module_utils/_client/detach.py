@@ -20,16 +20,12 @@ from typing import Any, Dict, Optional
 from .._mconsole import hostproc
 from .._mconsole.errors import Error, NotAllowedError, UnansweredError
 from .._model import door, launch
-from . import (
-    boot,  # noqa: F401 - so that a module's archive holds all that a collector is made from
-    carry,
-    collect,
-    main,  # noqa: F401
-)
+from . import boot, carry, collect, main
 
 _START_TIME = 20.0
 _END_TIME = 10.0  # seconds until it is killed: it may have much to write
 _POLL = 0.02
+CARRIED = (boot, main)  # named, so that a module's archive holds all that a collector is made from
 _NAME = "uml.mconsole collector"  # for those who look at the list of processes
 
 

@@ -41,7 +41,7 @@ def _collect(order: Order) -> None:
     try:
         collect.collect(**order)
     except Error as err:
-        sys.exit(str(err))
+        raise SystemExit(str(err)) from err
 
 
 def _start(blob: bytes, order: Order) -> Dict[str, Any]:

@@ -206,8 +206,10 @@ def parse(line: bytes) -> Optional[Event]:
         found = _DECODER.decode(line.decode("ascii"))
     except (ValueError, RecursionError):
         return None
-    is_event = isinstance(found, dict) and type(found.get("seq")) is int and 0 < found["seq"] < _END
-    return found if is_event and _is_time(found.get("time", 0)) else None
+    if not isinstance(found, dict) or not _is_time(found.get("time", 0)):
+        return None
+    seq = found.get("seq")
+    return found if isinstance(seq, int) and not isinstance(seq, bool) and 0 < seq < _END else None
 
 
 def _is_time(value: Any) -> bool:
