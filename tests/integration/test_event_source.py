@@ -101,25 +101,22 @@ def test_a_cut_connection_costs_no_event(source: Source, writer: journal.Writer,
     assert source.wait_for("one", "source_lost", "source_restored", "two", "three", "four")[-1]["seq"] == 4
 
 
-def test_nothing_stays_when_it_ends(source: Source, writer: journal.Writer) -> None:
+def test_nothing_stays_when_it_ends(source: Source, writer: journal.Writer, vm_host: VmHost) -> None:
     """Neither its ssh nor the program on the VM host, also when it is killed."""
     say(writer, "one")
     source.wait_for("one")
     programs = source.programs()
     assert programs
+    assert followers(vm_host)
     source.process.kill()
     source.process.wait(TIME)
     wait_until(lambda: not [pid for pid in programs if Path(f"/proc/{pid}").exists()], TIME, "ssh ended")
-    wait_until(lambda: not followers(), TIME, "the program on the VM host ended")
+    wait_until(lambda: not followers(vm_host), TIME, "the program on the VM host ended")
 
 
-def followers() -> list[int]:
-    """Return the programs of this kind that run on the VM host, which is this machine."""
-    return [
-        process.pid
-        for process in processes.running()
-        if b"zlib.decompress" in command(process.pid) and b"s=sys.stdin.buffer" in command(process.pid)
-    ]
+def followers(vm_host: VmHost) -> list[int]:
+    """Return the programs of the kind that reads its order from stdin, started over ssh there."""
+    return [pid for pid in vm_host.started() if b"s=sys.stdin.buffer" in command(pid)]
 
 
 def command(pid: int) -> bytes:
