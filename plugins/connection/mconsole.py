@@ -22,6 +22,8 @@ description:
 notes:
   - The VM host needs a Python of version 3.8 or later and nothing else.
   - The client ends by itself after two minutes without a task.
+  - ssh is told to give up a VM host that has been silent for three times C(ansible_timeout)
+    (C(ServerAliveInterval), C(ServerAliveCountMax)), unless C(ansible_ssh_args) and the like say otherwise.
 extends_documentation_fragment:
   - ansible.builtin.connection_pipelining
   - uml.mconsole.ssh_options
@@ -152,6 +154,16 @@ class Connection(SshConnection):
         display.vvv(text, host=self._vm_host)
 
     # What the transports need of core's ssh.
+
+    def _build_command(self, binary: str, subsystem: str, *other_args: Any) -> list[bytes]:
+        """Let ssh itself notice that the network is gone, which TCP alone takes a quarter of an hour for.
+
+        These words stand last, so whatever the user's options say of it counts.
+        """
+        pulse = ("-o", f"ServerAliveInterval={max(round(float(self.get_option('timeout'))), 1)}")
+        counted = ("-o", "ServerAliveCountMax=2")
+        words: list[bytes] = super()._build_command(binary, subsystem, *pulse, *counted, *other_args)
+        return words
 
     def ssh_words(self, *words: str) -> list[str]:
         """Return the ssh command line with every option that is set, and words behind it."""

@@ -18,7 +18,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
@@ -26,6 +26,7 @@ from . import _pack
 
 IDLE = 120  # seconds after which a client that nobody asks ends by itself
 SILENCE = 30.0  # seconds without a beat after which a client counts as lost
+_SLOW = 1.0  # seconds; a failure that took longer is that of all forks that waited for it
 EXEC_MEMORY = 300.0  # seconds for which a VM host that refused to forward is asked one exec a task
 
 Order = dict[str, Any]
@@ -52,9 +53,16 @@ class Transport(Protocol):
     def unlead(self, address: str) -> None:
         """Forget what address leads to."""
 
+    def revive(self, timeout: float) -> None:
+        """See that the next command does not wait for a way that is dead."""
+
 
 class Stale(Exception):
-    """Nobody greeted; nothing was sent."""
+    """Nobody greeted; nothing was sent. ``silent``: somebody took the connection, and said nothing in time."""
+
+    def __init__(self, why: str, silent: bool = False) -> None:
+        super().__init__(why)
+        self.silent = silent
 
 
 class Channel:
@@ -80,9 +88,9 @@ class Channel:
             return self._once(order)
         try:
             return self._converse(order)
-        except Stale:
-            pass
-        if not self._build():
+        except Stale as err:
+            silent = err.silent
+        if not self._build(silent):
             return self._once(order)
         try:
             return self._converse(order)
@@ -119,7 +127,7 @@ class Channel:
                 stream = sock.makefile("rwb")
                 line = stream.readline()
             except OSError as err:
-                raise Stale(str(err)) from err
+                raise Stale(str(err), isinstance(err, TimeoutError)) from err
             if not line:
                 raise Stale("the other end is closed")
             with stream:
@@ -149,29 +157,39 @@ class Channel:
             " it may have happened."
         )
 
-    def _build(self) -> bool:
+    def _build(self, silent: bool) -> bool:
         """Make the way anew; False when there can be none and each task needs an exec of its own."""
         command = self._transport.stay_command([self._python, "-c", _pack.LISTENING_STUB])
         if command is None:
             return False
-        with self._building():
+        with self._building() as failures:
+            failures.share()
             if self.alive():
                 return True  # another fork has built it meanwhile
             self._log(f"building the channel {self.address}")
-            stay = {"mode": "serve", "code": _pack.code(), "idle": IDLE}
-            order = {"mode": "start", "key": f"c-{self._key}", "command": command, "order": stay}
-            remote = self._run(order, become=False).get("socket")
-            self._transport.unlead(self.address)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.address)
-            self._transport.lead(self.address, remote)
+            with failures:
+                if silent:
+                    self._transport.revive(self._timeout)
+                self._lay(command)
             return True
 
+    def _lay(self, command: str) -> None:
+        """Start a client that stays, and let the address lead to it."""
+        stay = {"mode": "serve", "code": _pack.code(), "idle": IDLE}
+        order = {"mode": "start", "key": f"c-{self._key}", "command": command, "order": stay}
+        remote = self._run(order, become=False).get("socket")
+        self._transport.unlead(self.address)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.address)
+        self._transport.lead(self.address, remote)
+
     @contextlib.contextmanager
-    def _building(self) -> Iterator[None]:
-        with open(self.address + ".lock", "w", encoding="ascii") as stream:
+    def _building(self) -> Iterator[_Failures]:
+        """Let one fork at a time build."""
+        began = time.monotonic()
+        with open(self.address + ".lock", "a+", encoding="utf-8") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
+            yield _Failures(stream, began)
 
     def _once(self, order: Order) -> Answer:
         """Run the program on the VM host for this one order."""
@@ -197,12 +215,44 @@ class Channel:
 
     def _remembers_exec(self) -> bool:
         with contextlib.suppress(OSError):
-            return time.time() - os.stat(self.address + ".exec").st_mtime < EXEC_MEMORY
+            age = time.time() - os.stat(self.address + ".exec").st_mtime
+            return 0 <= age < EXEC_MEMORY  # below 0 the clock was set back, by nobody knows how much
         return False
 
     def _remember_exec(self) -> None:
         with open(self.address + ".exec", "w", encoding="ascii"):
             pass
+
+
+class _Failures:
+    """What the forks that wait for one another tell each other, in the file of their lock.
+
+    A VM host that does not answer costs the first fork its time-out, and not each of a hundred in turn.
+    """
+
+    def __init__(self, stream: IO[str], began: float) -> None:
+        self._stream, self._began = stream, began
+
+    def share(self) -> None:
+        """Fail as another fork did, if that was after we began to wait.
+
+        :raises AnsibleConnectionFailure: then
+        """
+        self._stream.seek(0)
+        with contextlib.suppress(ValueError):
+            found = json.loads(self._stream.read())
+            if self._began < found["at"] <= time.monotonic():  # a monotonic clock starts anew with the machine
+                raise AnsibleConnectionFailure(found["msg"])
+
+    def __enter__(self) -> None:
+        self._tried = time.monotonic()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Write down a failure that took its time; one at once may be this fork's bad luck alone."""
+        self._stream.truncate(0)
+        if isinstance(error, AnsibleConnectionFailure) and time.monotonic() - self._tried > _SLOW:
+            json.dump({"at": time.monotonic(), "msg": str(error)}, self._stream)
+            self._stream.flush()
 
 
 def _last_value(lines: list[str]) -> Answer | None:

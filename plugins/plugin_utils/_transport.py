@@ -101,6 +101,17 @@ class SshTransport(_Transport):
         if os.path.exists(address):
             self._master("cancel", "-L", f"{address}:{address}")
 
+    def revive(self, timeout: float) -> None:
+        """End a ControlMaster through which nothing goes any more: it would hold up whatever is run over it.
+
+        It may be somebody else's, made without the options by which ours ends by itself.
+        """
+        try:
+            command = [*self._connection.ssh_words(), self._connection.host, "true"]
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired:
+            self._master("exit")
+
     def _master(self, what: str, *words: str) -> None:
         command = [*self._connection.ssh_words("-O", what, *words), self._connection.host]
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -136,6 +147,9 @@ class LocalTransport(_Transport):
         """Forget the link."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address)
+
+    def revive(self, timeout: float) -> None:
+        """Do nothing: there is no network in between."""
 
 
 def shell_text(text: str) -> str:

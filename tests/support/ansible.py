@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from support import processes
 from support.paths import TREE
 
 CALLBACKS = Path(__file__).parent / "callback"
@@ -181,19 +182,31 @@ def _run(
     results.write_text("")
     (folder / "ansible.cfg").write_text("")
     words = [command[0], "-i", _write_inventory(folder, inventory), *command[1:]]
-    done = subprocess.run(
+    rc, out, err = _run_to_the_end(words, folder, environment(folder, env), timeout)
+    tasks = [TaskResult(**json.loads(line)) for line in results.read_text().splitlines()]
+    return Result(rc, out, err, tasks)
+
+
+def _run_to_the_end(words: Sequence[str], folder: Path, env: Mapping[str, str], timeout: float) -> tuple[int, str, str]:
+    """Run a command in a session of its own, which ends with it: forks of Ansible outlive a parent that is killed."""
+    files = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen(
         words,
         cwd=folder,
-        env=environment(folder, env),
+        env=env,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
         text=True,
         errors="replace",
-        timeout=timeout,
-        check=False,
+        start_new_session=True,
+        **files,
     )
-    tasks = [TaskResult(**json.loads(line)) for line in results.read_text().splitlines()]
-    return Result(done.returncode, done.stdout, done.stderr, tasks)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except BaseException:
+        processes.kill_all(lambda: processes.of_session(process.pid), f"{words[0]}")
+        process.communicate()
+        raise
+    return process.returncode, out, err
 
 
 def _write_plays(folder: Path, plays: Plays | str) -> str:

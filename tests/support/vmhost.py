@@ -20,7 +20,7 @@ PREFIX = "umlt-"
 SUDOERS = Path("/etc/sudoers.d")
 
 CONFIG = """\
-ListenAddress 127.0.0.1
+ListenAddress {address}
 Port {port}
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/key.pub
@@ -37,11 +37,19 @@ Subsystem sftp internal-sftp
 
 
 class VmHost:
-    """One sshd with its own port and keys, that lets in one user."""
+    """One sshd with its own port and keys, that lets in one user; ``inside`` are words before its command."""
 
-    def __init__(self, user: str = "root", extra_config: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        user: str = "root",
+        extra_config: Iterable[str] = (),
+        address: str = "127.0.0.1",
+        inside: Iterable[str] = (),
+    ) -> None:
         self.user = user
         self.extra_config = tuple(extra_config)
+        self.address = address
+        self.inside = tuple(inside)
         self.mark = f"{MARK}={uuid.uuid4().hex}"
         self.port = 0
 
@@ -63,10 +71,10 @@ class VmHost:
         """Start (again) on a free port, which stays the same over a restart."""
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self.port = self.port or _free_port()
-        text = CONFIG.format(port=self.port, folder=self.folder, user=self.user, mark=self.mark)
+        text = CONFIG.format(address=self.address, port=self.port, folder=self.folder, user=self.user, mark=self.mark)
         config = self.folder / "sshd_config"
         config.write_text("\n".join([text, *self.extra_config, ""]))
-        command = [shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-f", config, "-E", self.log]
+        command = [*self.inside, shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-f", config, "-E", self.log]
         self.sshd = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         wait_until(self._listening, 60, lambda: f"sshd of {self.user} up: {self.log_text()}")
 
@@ -100,7 +108,7 @@ class VmHost:
     def inventory_vars(self) -> dict[str, object]:
         """Return the variables an inventory host needs to get here."""
         return {
-            "ansible_host": "127.0.0.1",
+            "ansible_host": self.address,
             "ansible_port": self.port,
             "ansible_user": self.user,
             "ansible_ssh_private_key_file": str(self.key),
@@ -115,7 +123,7 @@ class VmHost:
 
     def ssh(self, *command: str) -> str:
         """Run a command there by plain ssh and return its output."""
-        words = ["ssh", *self.ssh_options(), "-i", str(self.key), "-p", str(self.port), f"{self.user}@127.0.0.1"]
+        words = ["ssh", *self.ssh_options(), "-i", str(self.key), "-p", str(self.port), f"{self.user}@{self.address}"]
         done = subprocess.run([*words, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
         return done.stdout
 
@@ -123,7 +131,7 @@ class VmHost:
         """Look once; an sshd that gave up will not listen."""
         if self.sshd.poll() is not None:
             raise AssertionError(f"sshd ended with {self.sshd.returncode}: {self.log_text()}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection((self.address, self.port), timeout=1):
             return True
         return False
 

@@ -28,6 +28,7 @@ class Transport:
     """A transport on this machine; ``leads`` false is an sshd that refuses to forward."""
 
     where = "here"
+    revived = False
 
     def __init__(self, folder: pathlib.Path, leads: bool = True, command: str | None = "") -> None:
         self.folder, self.leads, self.command = folder, leads, command
@@ -53,6 +54,9 @@ class Transport:
 
     def unlead(self, address: str) -> None:
         pathlib.Path(address).unlink(missing_ok=True)
+
+    def revive(self, timeout: float) -> None:
+        self.revived = True
 
 
 @pytest.fixture
@@ -158,3 +162,57 @@ def test_the_signature_follows_the_code(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert _pack.signature() == before
     (tmp_path / "_model" / "a.py").write_text("x = 22")
     assert _pack.signature() != before
+
+
+def test_a_way_on_which_nobody_says_anything_is_revived(channel: Any, tmp_path: pathlib.Path) -> None:
+    transport = Transport(tmp_path)
+    way = channel(transport)
+    way._timeout = 0.2
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(way.address)
+        listener.listen(5)
+        way._timeout = 0.2
+        assert way.alive() is False
+        assert "no operation" in said(way.call(ORDER))
+    assert transport.revived
+
+
+class Dead(Transport):
+    """A VM host that does not answer, and takes its time not to."""
+
+    def execute(self, words: list[str], data: bytes, become: bool) -> tuple[int, bytes, bytes]:
+        self.executed.append({})
+        threading.Event().wait(_channel._SLOW * 1.2)
+        raise AnsibleConnectionFailure("no route to host")
+
+
+def test_a_vm_host_that_does_not_answer_costs_its_time_once(channel: Any, tmp_path: pathlib.Path) -> None:
+    """Forks wait for one another, and who waited meanwhile need not wait anew."""
+    transport = Dead(tmp_path)
+    failures: list[str] = []
+
+    def fork() -> None:
+        try:
+            _channel.Channel(transport, "x", sys.executable, 5, lambda text: None).call(ORDER)
+        except AnsibleConnectionFailure as err:
+            failures.append(str(err))
+
+    threads = [threading.Thread(target=fork) for _each in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == ["no route to host"] * 8
+    assert len(transport.executed) < 8
+    fork()
+    assert len(failures) == 9
+    assert len(transport.executed) < 9
+
+
+def test_a_refusal_to_forward_is_forgotten_when_the_clock_was_set_back(channel: Any, tmp_path: pathlib.Path) -> None:
+    way = channel(Transport(tmp_path))
+    way._remember_exec()
+    assert way._remembers_exec()
+    later = os.stat(way.address + ".exec").st_mtime + 1000
+    os.utime(way.address + ".exec", (later, later))
+    assert not way._remembers_exec()
