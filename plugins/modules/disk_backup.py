@@ -16,7 +16,8 @@ description:
     watches it. What is unfinished is removed.
   - Where the file system can share blocks (btrfs, xfs), the copy takes no time and no room; elsewhere holes stay holes.
   - A guest that writes at that moment is copied as if its power had failed then, with the difference that all was
-    written out shortly before. A file system with a journal is whole after the journal was replayed.
+    written out shortly before. A file system with a journal is whole after the journal was replayed; ext4 with blocks
+    smaller than 4096 bytes may need C(fsck -f) too, as it does after any loss of power.
   - An instance that is paused already is copied as it is, and stays paused.
 extends_documentation_fragment:
   - uml.mconsole.instance

@@ -40,7 +40,7 @@ def dest(tmp_path: Path) -> Path:
 @pytest.fixture
 def writer(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> uml.Instance:
     """Lend a guest that writes to its second disk without pause."""
-    disk = guests.ext4_image(uml_dir / "disk.img", size="32M")
+    disk = guests.ext4_image(uml_dir / "disk.img", size=guests.LARGE)
     instance = launch_guest("web1", f"ubd1={disk}", memory="96M")
     instance.guest(WRITER)
     return instance
@@ -66,9 +66,9 @@ def good(result: dict[str, Any]) -> dict[str, Any]:
 
 def fsck(path: Path | str) -> str:
     """Replay a copy's journal and check all of it, as the next boot would; what was open by then is no fault."""
-    subprocess.run(["/sbin/e2fsck", "-p", str(path)], capture_output=True, check=False)
+    first = subprocess.run(["/sbin/e2fsck", "-p", str(path)], capture_output=True, text=True, check=False)
     done = subprocess.run(["/sbin/e2fsck", "-f", "-n", str(path)], capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else done.stdout + done.stderr
+    return "" if done.returncode == 0 else first.stdout + first.stderr + done.stdout + done.stderr
 
 
 def runs(instance: uml.Instance) -> bool:
@@ -95,6 +95,28 @@ def test_each_copy_is_clean_and_the_guest_lives(writer: uml.Instance, backup: Ru
         assert runs(writer)
     assert leftovers(dest) == ["web1-ubd1.img"]
     assert os.stat(copy["path"]).st_mode & 0o777 == 0o600
+
+
+def test_a_late_write_has_it_copied_again(
+    writer: uml.Instance, backup: Run, uml_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until nothing is written meanwhile, or the time is over."""
+    disk, times = uml_dir / "disk.img", iter([1, 2])
+
+    def late(source: str, *args: Any) -> copying.Copied:
+        copied = copying_copy(source, *args)
+        if next(times, None):
+            os.utime(disk)
+        return copied
+
+    copying_copy = copying.copy
+    monkeypatch.setattr(copying, "copy", late)
+    good(backup())
+    assert next(times, None) is None
+    times = iter(range(1, 10**6))
+    result = backup(overwrite=True, max_pause=0.5)
+    assert "was not done within max_pause" in result["msg"]
+    assert runs(writer)
 
 
 @pytest.mark.parametrize("series", kernels.wanted())

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -202,9 +203,22 @@ class Backup:
                 self._task.warn(f"{self._task.umid} refused to be resumed: {reply.text}")
 
     def _copy_all(self, folder: str, began: float) -> List[Copied]:
-        self._wait_for_writes()
+        """Copy all disks, again if a late write came in between: on a busy host a helper of the kernel may lag."""
         deadline = began + self._max_pause
-        return [copying.copy(disk.where, self._part(disk, folder), deadline) for disk in self._chosen]
+        while True:
+            self._wait_for_writes()
+            before = self._written()
+            copied = [copying.copy(disk.where, self._part(disk, folder), deadline) for disk in self._chosen]
+            if self._written() == before:
+                return copied
+            if time.monotonic() > deadline:
+                raise copying.TooLateError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            for disk in self._chosen:
+                os.unlink(self._part(disk, folder))
+
+    def _written(self) -> List[int]:
+        """Return when each disk's file was written to last, in nanoseconds."""
+        return [os.stat(disk.where).st_mtime_ns for disk in self._chosen]
 
     def _part(self, disk: Disk, folder: str) -> str:
         return os.path.join(folder, os.path.basename(disk.target))
