@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Documentation of what every module supports."""
+"""Documentation of what every module supports.
+
+Of two fragments that say the same of one module, the one that it names first counts.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options: {}
+requirements:
+  - Python 3.8 or later on the VM host, and nothing else there
 attributes:
   check_mode:
     description: Can run in check mode and tell what would change, without sending anything that changes something.

@@ -15,8 +15,8 @@ description:
   - What a guest has said is data, never a template, in each of the results.
 extends_documentation_fragment:
   - uml.mconsole.events
-  - uml.mconsole.attributes
   - uml.mconsole.attributes.info
+  - uml.mconsole.attributes
 options:
   newest:
     description: Return at most so many, the newest (1 to 10000). Without O(newest) and O(oldest), 100.

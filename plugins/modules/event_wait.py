@@ -14,8 +14,8 @@ description:
   - An event that came before the task began counts only when O(after) or O(since) reaches back to it.
 extends_documentation_fragment:
   - uml.mconsole.events
-  - uml.mconsole.attributes
   - uml.mconsole.attributes.info
+  - uml.mconsole.attributes
 attributes:
   check_mode:
     details:

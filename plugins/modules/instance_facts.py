@@ -26,8 +26,8 @@ description:
     instances.
 extends_documentation_fragment:
   - uml.mconsole.instance
-  - uml.mconsole.attributes
   - uml.mconsole.attributes.info
+  - uml.mconsole.attributes
   - uml.mconsole.attributes.facts
 options:
   gather_subset:

@@ -17,8 +17,8 @@ description:
   - Each instance is asked for its version at most. One that hangs does not hold up the others.
 extends_documentation_fragment:
   - uml.mconsole.instance
-  - uml.mconsole.attributes
   - uml.mconsole.attributes.info
+  - uml.mconsole.attributes
 options:
   umid:
     description: Name of the one instance to list.

@@ -20,8 +20,8 @@ description:
     by its path.
 extends_documentation_fragment:
   - uml.mconsole.instance
-  - uml.mconsole.attributes
   - uml.mconsole.attributes.info
+  - uml.mconsole.attributes
 options:
   paths:
     description:

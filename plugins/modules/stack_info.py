@@ -16,8 +16,8 @@ description:
     C(quiet) returns empty texts. Other lines that the kernel prints at the same moment are among them.
 extends_documentation_fragment:
   - uml.mconsole.instance
-  - uml.mconsole.attributes
   - uml.mconsole.attributes.info
+  - uml.mconsole.attributes
 options:
   pids:
     description: Process ids, as the guest counts them.

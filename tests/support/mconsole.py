@@ -1,3 +1,7 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
 """A client of the console kept apart from the collection's own: the rig must not share its mistakes."""
 
 from __future__ import annotations
