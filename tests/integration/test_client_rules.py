@@ -42,6 +42,7 @@ SHORT = 1.0
 SLACK = 15.0  # seconds that a busy machine may take beyond a time-out
 BIG = 160_000
 OPTION = "Bad configuration option"
+SO_SNDBUFFORCE = 32
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,7 @@ def test_rule_01_a_full_queue_neither_hangs_nor_burns(mortal: uml.Instance, to: 
     console = to(mortal)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
         filler.setblocking(False)
+        filler.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20)  # else it is full before a long queue is
         with halted(mortal):
             with contextlib.suppress(BlockingIOError):
                 while True:

@@ -16,6 +16,7 @@ import struct
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 _MAX_FILE = 16 << 20
+_PART = 64 << 10
 _PIDFD_OPEN = 434  # system calls: the same numbers on every architecture
 _PIDFD_GETFD = 438
 _SO_SNDBUFFORCE = 32
@@ -41,14 +42,26 @@ def read_text(path: str) -> str:
     A user's pid file is read by root as well: a pipe or an endless file in its place must not hold us up.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", opener=_open_at_once) as stream:
-            return stream.read(_MAX_FILE) if modes.S_ISREG(os.fstat(stream.fileno()).st_mode) else ""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return ""
+    try:
+        return _read_regular(descriptor).decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+def _read_regular(descriptor: int) -> bytes:
+    """Return what is in a regular file, part by part: a file of /proc/sys refuses a buffer of many megabytes."""
+    if not modes.S_ISREG(os.fstat(descriptor).st_mode):
+        return b""
+    found = part = os.read(descriptor, _PART)
+    while part and len(found) < _MAX_FILE:
+        part = os.read(descriptor, _PART)
+        found += part
+    return found
 
 
 def read_pid(path: str) -> Optional[int]:
