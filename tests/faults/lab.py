@@ -118,8 +118,9 @@ class Lab:
 
     def client(self) -> int:
         """Return the process of the one client."""
-        (pid,) = self.clients()
-        return pid
+        found = sorted(self.clients())
+        assert len(found) == 1, f"not one client: {found}"
+        return found[0]
 
     def end_clients(self) -> None:
         """End the clients as their idle time would, and see that nothing of them stays."""
@@ -171,10 +172,10 @@ class Lab:
         either = {"ignore_errors": True, "ignore_unreachable": True}
         return [{"name": name, **known[name.partition(" ")[0]], **either} for name in names]
 
-    def run(self, tasks: Sequence[str], options: Mapping[str, Any] = {}, **words: Any) -> ansible.Result:
+    def run(self, tasks: Sequence[str], options: Mapping[str, Any] | None = None, **words: Any) -> ansible.Result:
         """Run tasks on the instance, over the ways that there are."""
         plays = [{"hosts": "all", "gather_facts": False, "tasks": self.tasks(tasks)}]
-        return ansible.run_playbook(plays, self.inventory(**options), home=self.home, **words)
+        return ansible.run_playbook(plays, self.inventory(**options or {}), home=self.home, **words)
 
 
 def _arguments(pid: int) -> bytes:

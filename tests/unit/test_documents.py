@@ -146,6 +146,8 @@ def test_the_examples_of_a_document_are_valid(path: Path) -> None:
         ("a b", "a   b", ""),
         ("a\n...\nb", "a\nb", ""),
         ("a", "ab", "a"),
+        ("h | x\nhb\ng | x\ngb", "g | x\ngb\nh | x\nhb", ""),
+        ("h | x\nhb", "hb\nh | x", "hb"),
     ],
 )
 def test_what_is_shown_is_compared_with_what_is_printed(expected: str, output: str, missing: str) -> None:
