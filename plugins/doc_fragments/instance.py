@@ -22,6 +22,8 @@ options:
     description:
       - Names of instances, or globs such as V(web*), all on the same VM host.
       - The task acts on all of them at once, and returns each one's result under RV(ignore:instances).
+      - Without O(uml_dir) a glob is matched with all instances of the VM host, which for root are those of all users.
+        The module M(uml.mconsole.instance), which ends instances, takes the user's own alone.
     type: list
     elements: str
   uml_dir:

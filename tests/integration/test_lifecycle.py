@@ -171,6 +171,7 @@ def test_many_are_started_by_one_task(run: Run, root: Any, uml_dir: Path) -> Non
     assert result["changed"]
     assert [request(uml_dir, "version", umid)[1].split()[1] for umid in umids] == umids
     assert not good(run(umids=umids, root=root, arguments=["hostname={umid}"]))["changed"]
+    assert good(run(umids=["n*"], state="absent"))["warnings"] == ["no instance of this VM host matches 'n*'"]
     gone = good(run(umids=["m*"], state="absent", stop_by=["kill"]))
     assert {umid: each["state"] for umid, each in gone["instances"].items()} == dict.fromkeys(umids, "absent")
 
@@ -606,6 +607,11 @@ def test_a_user_starts_an_instance_in_the_own_home(make_user: Any, root: Any, um
     pointed_out = good(operate("instance", umid="mine", state="absent"))
     assert not pointed_out["changed"]
     assert f"{user} runs an instance mine in {home}/.uml" in pointed_out["warnings"][0]
+    together = good(operate("instance", umids=["min[e]"], state="absent"))
+    assert (together["changed"], together["instances"]) == (False, {})
+    assert together["warnings"] == [
+        f"instances of other users match, which are not meant without uml_dir: {home}/.uml/mine"
+    ]
     assert good(operate_as(user, "instance", umid="mine", state="absent", stop_by=["halt"]))["changed"]
 
 

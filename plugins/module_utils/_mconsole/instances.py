@@ -130,6 +130,13 @@ def places(uml_dir: Optional[str] = None) -> List[Place]:
     return [each.place for each in discover([absolute(uml_dir)] if uml_dir else None)]
 
 
+def is_own(here: Place) -> bool:
+    """Tell whether what is at a place was made by this user."""
+    with contextlib.suppress(OSError):
+        return os.lstat(here.directory).st_uid == os.geteuid()
+    return False
+
+
 def is_there(here: Place) -> bool:
     """Tell whether an instance's directory exists.
 

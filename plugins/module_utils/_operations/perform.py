@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import threading
 from types import ModuleType
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from .._mconsole import instances
 from .._mconsole.errors import Error, InputError
@@ -74,20 +74,40 @@ def _place(operation: ModuleType, params: Dict[str, Any]) -> Place:
     return instances.locate(umid, params.get("uml_dir"))
 
 
-def _places(operation: ModuleType, params: Dict[str, Any]) -> List[Place]:
+def _places(operation: ModuleType, params: Dict[str, Any], warn: Callable[[str], None]) -> List[Place]:
     """Return the places of ``umids``: names as they stand, globs from what is there; each place once."""
     known = instances.places(params.get("uml_dir"))
     found: Dict[Place, None] = {}
     for pattern in params["umids"]:
         if any(char in pattern for char in "*?["):
-            found.update((each, None) for each in known if fnmatch.fnmatchcase(each.umid, pattern))
+            matching = [each for each in known if fnmatch.fnmatchcase(each.umid, pattern)]
+            if not matching:
+                warn(f"no instance of this VM host matches {pattern!r}")
+            found.update(dict.fromkeys(_meant(operation, params, matching, warn)))
         else:
             found[_place(operation, {**params, "umid": pattern})] = None
     return list(found)
 
 
+def _meant(
+    operation: ModuleType, params: Dict[str, Any], matching: List[Place], warn: Callable[[str], None]
+) -> List[Place]:
+    """Return of the places that match a glob those that are meant.
+
+    What may start or end an instance is about this user's own, as it is with a name, unless ``uml_dir`` says which.
+    """
+    if operation.SCOPE != "name" or params.get("uml_dir"):
+        return matching
+    own = [each for each in matching if instances.is_own(each)]
+    if len(own) < len(matching):
+        others = ", ".join(each.directory for each in matching if each not in own)
+        warn(f"instances of other users match, which are not meant without uml_dir: {others}")
+    return own
+
+
 def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: Sockets) -> Result:
-    places = _places(operation, params)
+    warnings: List[str] = []
+    places = _places(operation, params, warnings.append)
     results: Dict[Place, Result] = {}
     waiting = list(reversed(places))
 
@@ -105,7 +125,7 @@ def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, socket
         thread.start()
     for thread in threads:
         thread.join()
-    return _together({_key(place, places): results[place] for place in places})
+    return _together({_key(place, places): results[place] for place in places}, warnings)
 
 
 def _key(place: Place, places: List[Place]) -> str:
@@ -114,7 +134,7 @@ def _key(place: Place, places: List[Place]) -> str:
     return place.umid if len(same) == 1 else place.directory
 
 
-def _together(results: Dict[str, Result]) -> Result:
+def _together(results: Dict[str, Result], warnings: List[str]) -> Result:
     """Return one result of many: one truthful ``changed``, each instance's own under ``instances``."""
     failed = {umid: result for umid, result in results.items() if result.get("failed")}
     diffs = [
@@ -122,11 +142,12 @@ def _together(results: Dict[str, Result]) -> Result:
         for umid, result in results.items()
         if "diff" in result
     ]
+    told = [f"{umid}: {text}" for umid, result in results.items() for text in result.pop("warnings", ())]
     together: Result = {
         "changed": any(result.get("changed") for result in results.values()),
         "instances": results,
         "diff": diffs,
-        "warnings": [f"{umid}: {text}" for umid, result in results.items() for text in result.pop("warnings", ())],
+        "warnings": [*warnings, *told],
     }
     if failed:
         said = "; ".join(f"{umid}: {result['msg']}" for umid, result in failed.items())
