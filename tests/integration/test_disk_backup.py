@@ -202,16 +202,19 @@ def test_a_pause_is_bounded(writer: uml.Instance, backup: Run, dest: Path, monke
     assert runs(writer)
 
 
+@pytest.mark.parametrize("paused", [False, True])
 def test_one_that_somebody_resumes_is_no_copy(
-    writer: uml.Instance, backup: Run, dest: Path, monkeypatch: pytest.MonkeyPatch
+    paused: bool, writer: uml.Instance, backup: Run, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of it would be of another moment."""
+    """Half of it would be of another moment, whoever had paused it."""
     original = copying.copy
 
     def slow(source: str, target: str, deadline: float) -> Any:
         assert writer.request("go") == (0, "")
         return original(source, target, deadline)
 
+    if paused:
+        assert writer.request("stop")[0] == 0
     monkeypatch.setattr(copying, "copy", slow)
     assert "was resumed while its disks were copied, so the copies were thrown away" in backup()["msg"]
     assert leftovers(dest) == []

@@ -183,19 +183,11 @@ class Backup:
 
     @contextlib.contextmanager
     def _paused(self) -> Iterator[None]:
-        """Pause the instance, and resume it whatever happens.
-
-        :raises UnverifiedError: when somebody else resumed it meanwhile
-        """
+        """Pause the instance, and resume it whatever happens."""
         began = time.monotonic()
         try:
             self._console.command("stop")
             yield
-            if self._console.paused() is False:
-                raise UnverifiedError(
-                    f"{self._task.umid} was resumed while its disks were copied, so the copies were thrown away",
-                    umid=self._task.umid,
-                )
         finally:
             reply = self._console.request("go")
             self.pause = time.monotonic() - began
@@ -203,12 +195,20 @@ class Backup:
                 self._task.warn(f"{self._task.umid} refused to be resumed: {reply.text}")
 
     def _copy_all(self, folder: str, began: float) -> List[Copied]:
-        """Copy all disks, again if a late write came in between: on a busy host a helper of the kernel may lag."""
+        """Copy all disks, again if a late write came in between: on a busy host a helper of the kernel may lag.
+
+        :raises UnverifiedError: when somebody else resumed the instance meanwhile
+        """
         deadline = began + self._max_pause
         while True:
-            self._wait_for_writes()
+            self._is_quiet(time.monotonic() + _QUIET)
             before = self._written()
             copied = [copying.copy(disk.where, self._part(disk, folder), deadline) for disk in self._chosen]
+            if self._console.paused() is False:
+                raise UnverifiedError(
+                    f"{self._task.umid} was resumed while its disks were copied, so the copies were thrown away",
+                    umid=self._task.umid,
+                )
             if self._written() == before:
                 return copied
             if time.monotonic() > deadline:
@@ -224,22 +224,25 @@ class Backup:
         return os.path.join(folder, os.path.basename(disk.target))
 
     def _sync(self) -> None:
-        """Have the guest write out what it has; one that writes without pause is never done, and is not waited for."""
+        """Have the guest write out what it has; one that writes without pause is never done, and is not waited for.
+
+        Its counters are at zero before the journal of a file system is written; until then some process works.
+        """
         self._console.request("sysrq s")
         deadline = time.monotonic() + self._sync_time
         while not self.synced and time.monotonic() < deadline:
-            self.synced = _is_clean(self._console.proc("meminfo") or "")
+            self.synced = self._is_quiet(deadline) and _is_clean(self._console.proc("meminfo") or "")
             time.sleep(0 if self.synced else _POLL)
 
-    def _wait_for_writes(self) -> None:
+    def _is_quiet(self, deadline: float) -> bool:
         """Wait until no process of the instance works any more: what was handed to a helper is written then."""
-        deadline = time.monotonic() + _QUIET
         members = Sight(self._console).members()
         quiet = 0
         while quiet < 2 and time.monotonic() < deadline:
             states = [found.state for found in map(hostproc.stat, members) if found is not None]
             quiet = 0 if any(state in _WRITING for state in states) else quiet + 1
             time.sleep(_POLL)
+        return quiet >= 2
 
     def _finish(self, disk: Disk, how: Copied, folder: str) -> Result:
         """Put a copy in its place, on the disk for good, with its backing file if that is wanted."""
