@@ -35,7 +35,8 @@ class FakeWorld:
     def run(self, operation: str, check: bool = False, **params: Any) -> dict[str, Any]:
         """Run an operation."""
         uml_dir = str(self.fake.directory.parent)
-        return operate(operation, check, self.sockets, umid=self.fake.umid, uml_dir=uml_dir, **params)
+        known = {"umid": self.fake.umid, "uml_dir": uml_dir, "timeout": 60.0}  # this machine may be busy
+        return operate(operation, check, self.sockets, **known, **params)
 
     def request(self, text: str) -> tuple[int, str]:
         """Send a console command by the rig's own client."""
