@@ -149,7 +149,7 @@ class Channel:
             answer = json.loads(line)
             if "beat" not in answer:
                 return answer
-        raise self._lost("it closed the connection")
+        raise self._lost("the connection was closed")
 
     def _lost(self, why: object) -> AnsibleError:
         return AnsibleError(
@@ -187,7 +187,14 @@ class Channel:
     def _building(self) -> Iterator[_Failures]:
         """Let one fork at a time build."""
         began = time.monotonic()
-        with open(self.address + ".lock", "a+", encoding="utf-8") as stream:
+        try:
+            stream = open(self.address + ".lock", "a+", encoding="utf-8")  # noqa: SIM115  # what is done under it has errors of its own
+        except OSError as err:
+            raise AnsibleConnectionFailure(
+                f"the controller cannot keep its way to {self._transport.where} in {os.path.dirname(self.address)}"
+                f" (control_path_dir): {err.strerror}"
+            ) from err
+        with stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield _Failures(stream, began)
 
@@ -220,7 +227,7 @@ class Channel:
         return False
 
     def _remember_exec(self) -> None:
-        with open(self.address + ".exec", "w", encoding="ascii"):
+        with contextlib.suppress(OSError), open(self.address + ".exec", "w", encoding="ascii"):
             pass
 
 

@@ -110,13 +110,28 @@ class SshTransport(_Transport):
             command = [*self._connection.ssh_words(), self._connection.host, "true"]
             subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
-            self._master("exit")
+            if not self._master("exit", timeout=timeout):
+                self._forget_master()
 
-    def _master(self, what: str, *words: str) -> None:
+    def _forget_master(self) -> None:
+        """Take the socket away from a ControlMaster that does not even end; ssh itself tells where it is."""
+        command = [*self._connection.ssh_words("-G"), self._connection.host]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        for line in to_text(done.stdout).splitlines():
+            word, _space, path = line.partition(" ")
+            if word == "controlpath":
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+    def _master(self, what: str, *words: str, timeout: float = 20) -> bool:
+        """Have the ControlMaster do something; False when it did not say anything in time."""
         command = [*self._connection.ssh_words("-O", what, *words), self._connection.host]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
-            self._connection.note(f"ssh -O {what}: status {done.returncode} {to_text(done.stderr).strip()}")
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired:
+            return False
+        self._connection.note(f"ssh -O {what}: status {done.returncode} {to_text(done.stderr).strip()}")
+        return True
 
 
 class LocalTransport(_Transport):

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from faults import page
 from faults.lab import Lab, lab
+from faults.rows import PARTS
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,19 @@ def faulty(make_user: Callable[..., str]) -> Iterator[Lab]:
     """Lend a lab, in which every row ends as it began."""
     with lab(make_user("faults")) as made:
         yield made
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Forget what was measured before, when a page is to be written."""
+    if _writes(session):
+        page.forget()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the page, when every row has passed."""
+    if _writes(session) and exitstatus == 0:
+        page.write({title: [row.slug for row in rows] for title, rows in PARTS.items()})
+
+
+def _writes(session: pytest.Session) -> bool:
+    return bool(os.environ.get("UML_WRITE_DOCS")) and not hasattr(session.config, "workerinput")

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from support import ansible, processes, uml
+from support import ansible, guest, processes, uml
 from support.devices import image
 from support.network import Network
 from support.vmhost import VmHost
@@ -26,10 +26,12 @@ from support.wait import wait_until
 
 UMID = "guest"
 BOOT_ID = "sys/kernel/random/boot_id"
+LONG = "crypto"  # a file of /proc of nine packets, which stays as it is
 DISKS = ("ubd1", "ubd2")
 Vars = dict[str, Any]
 # Short, so that a row which waits for one does not take long; the defaults are 10 and 5 seconds.
 TIMEOUTS: Vars = {"ansible_timeout": 4, "ansible_uml_timeout": 2}
+ELSEWHERE = "elsewhere"  # what a task's name ends with that another controller runs
 
 
 class Lab:
@@ -40,6 +42,7 @@ class Lab:
         self.uid = pwd.getpwnam(user).pw_uid
         self.guest: uml.Instance
         self._is_warm = False
+        self.forget()
 
     def __enter__(self) -> Lab:
         self.folder = Path(tempfile.mkdtemp(prefix="uml.flt."))
@@ -47,6 +50,8 @@ class Lab:
         self.folder.chmod(0o755)
         for name in ("a", "b"):
             self.own(Path(image(self.folder / name)))
+        self.uml = self.folder / "uml"
+        shutil.copy(guest.initrd(), self.folder / "initrd")
         self.boot()
         return self
 
@@ -59,12 +64,20 @@ class Lab:
 
     # What there is.
 
-    def boot(self, **options: Any) -> uml.Instance:
+    def boot(self, uml_dir: Path | None = None, **options: Any) -> uml.Instance:
         """Start the instance, in the place of what there was."""
         with contextlib.suppress(AttributeError):
             self.guest.close()
-        self.guest = uml.launch(UMID, self.folder / "uml", user=self.user, **options)
+        self.guest = uml.launch(UMID, uml_dir or self.uml, user=self.user, **options)
         return self.guest
+
+    def forget(self) -> None:
+        """Forget what a fault has put into the runs under it."""
+        self.options: Vars = {}
+        self.env: dict[str, str] = {}
+        self.trouble = ""  # why a fault was none
+        self.boots: set[str] = set()  # of the instance, under the fault alone
+        self.elsewhere: list[ansible.TaskResult] = []
 
     def own(self, path: Path) -> Path:
         """Make a file or folder the user's."""
@@ -73,7 +86,8 @@ class Lab:
 
     def reset(self, warm: bool) -> None:
         """Bring all back to where a row begins: an instance that runs without disks, and a way to it (or none)."""
-        if not self.guest.alive():
+        self.forget()
+        if not self.guest.alive() or self.guest.uml_dir != self.uml:
             self.boot()
         for disk in DISKS:
             wait_until(lambda disk=disk: self.guest.request(f"remove {disk}")[0] in (0, -19), 60, f"{disk} removed")
@@ -89,6 +103,19 @@ class Lab:
         self.end_clients()
         shutil.rmtree(self.home / "cp", ignore_errors=True)
         self._is_warm = False
+
+    def repair(self) -> None:
+        """Bring all back after a row that failed anywhere, so that the next begins as it would have."""
+        self.forget()
+        self.network.join()
+        for pid in [*self.clients(), *(each.pid for each in processes.running() if self._is_master(each.pid))]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.host.stop()
+        self.host.start()
+        shutil.rmtree(self.private, ignore_errors=True)
+        shutil.rmtree(self.home / "cp", ignore_errors=True)
+        self.boot()
 
     def boot_id(self) -> str:
         """Return which boot of the instance this is."""
@@ -140,7 +167,7 @@ class Lab:
 
     def _files(self) -> list[str]:
         """List the user's files in /tmp that are not the rig's, and those of the channel that lead nowhere."""
-        ours = {str(self.private), str(self.folder), str(self.guest.scratch)}
+        ours = {str(each) for each in (self.private, self.folder, self.guest.scratch)}
         with os.scandir("/tmp") as entries:
             found = [each.path for each in entries if each.path not in ours and _owner(each) == self.uid]
         home = pwd.getpwnam(self.user).pw_dir
@@ -148,16 +175,24 @@ class Lab:
 
     # The controller.
 
+    def controllers(self) -> list[int]:
+        """Return the processes of the run that is under way, and what they have started; ssh masters are none."""
+        wanted = f"{self.home}/hosts.yml".encode()
+        found = [each for each in processes.running() if wanted in _arguments(each.pid).split(b"\0")]
+        return [pid for session in {each.session for each in found} for pid in processes.of_session(session)]
+
     def masters(self) -> list[int]:
         """Return the ssh masters that this controller's runs have left."""
-        wanted = f"{self.home}/cp".encode()
-        found = [each.pid for each in processes.running() if wanted in _arguments(each.pid)]
+        found = [each.pid for each in processes.running() if self._is_master(each.pid)]
         assert found, "no ssh master"
         return found
 
+    def _is_master(self, pid: int) -> bool:
+        return f"{self.home}/cp".encode() in _arguments(pid)
+
     def inventory(self, **variables: Any) -> Vars:
         """Return the inventory with the instance alone in it."""
-        known = {**self.host.inventory_vars(), **TIMEOUTS, "ansible_uml_dir": str(self.folder / "uml")}
+        known = {**self.host.inventory_vars(), **TIMEOUTS, "ansible_uml_dir": str(self.guest.uml_dir)}
         return {UMID: {**known, "ansible_connection": "uml.mconsole.mconsole", **variables}}
 
     def tasks(self, names: Sequence[str]) -> list[Vars]:
@@ -168,6 +203,9 @@ class Lab:
             "info": {"uml.mconsole.instance_info": {}},
             "change": {"uml.mconsole.device": {"name": "ubd1", "file": a}},
             "set": {"uml.mconsole.devices": {"config": {"ubd1": a, "ubd2": b}}},
+            "long": {"uml.mconsole.proc_info": {"path": LONG}},
+            "start": {"uml.mconsole.instance": {"root": {"initrd": str(self.folder / "initrd")}}},
+            "backup": {"uml.mconsole.disk_backup": {"dest": str(self.folder / "full"), "sync_timeout": 5}},
         }
         either = {"ignore_errors": True, "ignore_unreachable": True}
         return [{"name": name, **known[name.partition(" ")[0]], **either} for name in names]
@@ -175,7 +213,7 @@ class Lab:
     def run(self, tasks: Sequence[str], options: Mapping[str, Any] | None = None, **words: Any) -> ansible.Result:
         """Run tasks on the instance, over the ways that there are."""
         plays = [{"hosts": "all", "gather_facts": False, "tasks": self.tasks(tasks)}]
-        return ansible.run_playbook(plays, self.inventory(**options or {}), home=self.home, **words)
+        return ansible.run_playbook(plays, self.inventory(**options or {}), **{"home": self.home, **words})
 
 
 def _arguments(pid: int) -> bytes:

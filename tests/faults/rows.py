@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from faults import makers
-from faults.lab import Lab
+from faults.lab import ELSEWHERE
+from faults.makers import Fault
 
 Expected = Mapping[str, str]
 
@@ -22,13 +22,14 @@ Expected = Mapping[str, str]
 class Row:
     """One fault.
 
-    ``expected`` are the tasks under it and how they end, ``says`` what a message must match, ``within`` the seconds
-    that all of it may take, ``warm`` whether there is a way to the VM host already, ``state`` what instance_info finds,
-    ``is_done`` whether what was wished is there already when the next run begins.
+    ``expected`` are the tasks under it and how they end, ``says`` what a message must match (or one for each task),
+    ``within`` the seconds that all of it may take, ``warm`` whether there is a way to the VM host already, ``state``
+    what instance_info finds, ``is_done`` whether what was wished is there already when the next run begins.
+    ``slow`` rows are left out unless all are wanted.
     """
 
     name: str
-    fault: Callable[[Lab], AbstractContextManager[Any]]
+    fault: Fault
     expected: Expected
     says: str | Mapping[str, str] = ""
     within: float = 30
@@ -36,7 +37,6 @@ class Row:
     state: str = "running"
     is_done: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
-    after: Mapping[str, Any] = field(default_factory=dict)
     slow: bool = False
 
     @property
@@ -45,25 +45,218 @@ class Row:
         return re.sub(r"\W+", "-", self.name)
 
 
+NO_ANSWER = "no answer"  # the controller was killed before there was one
 BOTH_OK = {"read": "ok", "change": "ok, changed"}
 BOTH_FAIL = {"read": "failed", "change": "failed"}
 UNREACHABLE = {"read": "unreachable", "change": "unreachable"}
+PATIENT = {"ansible_uml_timeout": 60}  # where something else happens while a console is asked
 
-ROWS = [
+
+def _of(subject: str, rows: list[Row]) -> list[Row]:
+    """Return rows with the subject before their names."""
+    return [replace(row, name=f"{subject} {row.name}") for row in rows]
+
+
+INSTANCE = [
+    Row("is killed", makers.killed_instance, {"info": "ok", **BOTH_FAIL}, "'guest' is gone", state="stale"),
     Row(
-        "the instance is killed", makers.killed_instance, {"info": "ok", **BOTH_FAIL}, "'guest' is gone", state="stale"
-    ),
-    Row(
-        "the instance is stopped by a signal",
+        "is stopped by a signal",
         makers.stopped_instance,
         {"info": "ok", **BOTH_FAIL},
         "guest did not answer .*within .*it may have happened",
         state="hung",
     ),
-    Row("the instance is paused", makers.paused_instance, {"info": "ok", **BOTH_FAIL}, "paused", state="paused"),
-    Row("the local client is killed", makers.killed_client, BOTH_OK, is_done=True),
-    Row("the local client is stopped by a signal", makers.stopped_client, BOTH_OK, is_done=True),
-    Row("the local client's socket is removed", makers.removed_socket, BOTH_OK, is_done=True),
-    Row("the ssh master on the controller is killed", makers.killed_master, BOTH_OK, is_done=True),
-    Row("the network of the VM host is cut for good", makers.cut_network, UNREACHABLE, "vm1|198.18"),
+    Row("is paused", makers.paused_instance, {"info": "ok", **BOTH_FAIL}, "paused", state="paused"),
+    Row("boots", makers.booting_instance, {"info": "ok", **BOTH_FAIL}, "guest.*boot", state="booting"),
+    Row(
+        "panics in the middle of a change",
+        makers.panicking_instance,
+        {"change": "failed"},
+        "it may have happened, and the instance has ended",
+    ),
+    Row("reboots in the middle of a change", makers.rebooting_instance, {"change": "failed"}, "was started anew"),
+    Row(
+        "is replaced by another of its name before a setting is sent",
+        makers.replaced_before_a_change,
+        {"change": "ok, changed"},
+        is_done=True,
+        options=PATIENT,
+    ),
+    Row(
+        "is replaced by another of its name after a setting was sent",
+        makers.replaced_after_a_change,
+        {"change": "failed"},
+        "was started anew",
+        options=PATIENT,
+    ),
+    Row("has lost its directory", makers.lost_directory, BOTH_FAIL, "no instance 'guest'"),
 ]
+
+CLIENT = [
+    Row("is killed", makers.killed_client, BOTH_OK, is_done=True),
+    Row(
+        "is killed in the middle of a change",
+        makers.client_killed_in_a_change,
+        {"change": "failed"},
+        "it may have happened",
+        is_done=True,
+        options=PATIENT,
+    ),
+    Row(
+        "is killed in the middle of a transaction",
+        makers.client_killed_in_a_set,
+        {"set": "failed"},
+        "it may have happened",
+        options=PATIENT,
+    ),
+    Row("is stopped by a signal", makers.stopped_client, BOTH_OK, is_done=True, slow=True),
+    Row(
+        "is stopped in the middle of a change",
+        makers.client_stopped_in_a_change,
+        {"change": "failed"},
+        "it may have happened",
+        within=60,
+        is_done=True,
+        options=PATIENT,
+        slow=True,
+    ),
+    Row("has lost its socket", makers.removed_socket, BOTH_OK, is_done=True),
+    Row("has lost the directory of its sockets", makers.removed_directory, BOTH_OK, is_done=True),
+    Row(
+        "would have its sockets where another user was first",
+        makers.foreign_directory,
+        UNREACHABLE,
+        "is not a directory of user .* remove it",
+        warm=False,
+    ),
+]
+
+WAY = [
+    Row("the ssh master is killed", makers.killed_master, BOTH_OK, is_done=True),
+    Row("the ssh master is stopped by a signal", makers.stopped_master, BOTH_OK, within=60, is_done=True, slow=True),
+    Row("sshd is started anew, all sessions lost", makers.restarted_sshd, BOTH_OK, is_done=True),
+    Row("sshd does not run", makers.ended_sshd, UNREACHABLE, "Connection refused"),
+    Row(
+        "the network of the VM host is cut for five seconds",
+        makers.shortly_cut_network,
+        BOTH_OK,
+        is_done=True,
+        slow=True,
+    ),
+    Row(
+        "the network of the VM host is cut for good",
+        makers.cut_network,
+        UNREACHABLE,
+        r"vm1|198\.1[89]\.",
+        within=60,
+        slow=True,
+    ),
+    Row(
+        "the network is cut in the middle of a change",
+        makers.network_cut_in_a_change,
+        {"change": "failed"},
+        "it may have happened",
+        within=60,
+        is_done=True,
+        options=PATIENT,
+        slow=True,
+    ),
+    Row("sshd refuses to forward sockets", makers.refused_forwarding, BOTH_OK, warm=False, is_done=True),
+    Row("sshd allows one session at a time", makers.one_session, BOTH_OK, warm=False, is_done=True),
+    Row("ssh keeps no master (ControlMaster=no)", makers.no_master, BOTH_OK, warm=False, is_done=True),
+    Row("the VM host's key is not known", makers.unknown_host, UNREACHABLE, "Host key verification", warm=False),
+]
+
+CONTROLLER = [
+    Row(
+        "is killed in the middle of a change",
+        makers.controller_killed_in_a_change,
+        {"change": NO_ANSWER},
+        is_done=True,
+        options=PATIENT,
+    ),
+    Row(
+        "is killed in the middle of a transaction",
+        makers.controller_killed_in_a_set,
+        {"set": NO_ANSWER},
+        is_done=True,
+        options=PATIENT,
+    ),
+    Row(
+        "begins a transaction that another is in the middle of",
+        makers.second_controller,
+        {"set": "ok, changed", f"set {ELSEWHERE}": "ok"},
+        within=60,
+        is_done=True,
+        options=PATIENT,
+    ),
+    Row("has its clock set back by a day in a change", makers.clock_set_back, BOTH_OK, is_done=True, options=PATIENT),
+    Row("has its clock set ahead by a day in a change", makers.clock_set_ahead, BOTH_OK, is_done=True, options=PATIENT),
+    Row(
+        "has a home directory with the longest path that ssh can take",
+        makers.longest_home,
+        BOTH_OK,
+        warm=False,
+        is_done=True,
+    ),
+    Row(
+        "has a home directory with a path of 100 characters",
+        makers.too_long_home,
+        UNREACHABLE,
+        "ControlPath too long",
+        warm=False,
+    ),
+    Row("has no room for its sockets", makers.full_controller, UNREACHABLE, "No space left", warm=False),
+]
+
+VM_HOST = [
+    Row("has no room for the client's sockets", makers.full_vm_host, UNREACHABLE, "No space left", warm=False),
+    Row(
+        "has no room where a backup is to go",
+        makers.full_destination,
+        {"change": "ok, changed", "backup": "failed"},
+        "No space left",
+        is_done=True,
+    ),
+    Row("has the uml_dir on a read-only file system", makers.read_only_uml_dir, BOTH_OK, is_done=True),
+    Row(
+        "has the uml_dir on a read-only file system, and an instance is to start",
+        makers.read_only_for_a_start,
+        {"start": "failed"},
+        "[Rr]ead-only",
+    ),
+    Row(
+        "has net.unix.max_dgram_qlen at 1",
+        makers.short_queue,
+        {"long": "ok", **BOTH_OK},
+        warm=False,
+        is_done=True,
+    ),
+    Row("has no Python", makers.no_python, UNREACHABLE, "Python 3.8 or later", warm=False),
+    Row("has a Python that says it is 3.7", makers.old_python, UNREACHABLE, "Python 3.8 or later", warm=False),
+    Row(
+        "has a clock of the client that is ten days ahead (a time namespace)",
+        makers.other_clock,
+        BOTH_OK,
+        warm=False,
+        is_done=True,
+    ),
+    Row("does not let the user become another", makers.forbidden_become, UNREACHABLE, "sudo: .*password", warm=False),
+    Row("has lost the home directory of the user", makers.no_home, BOTH_OK, warm=False, is_done=True),
+    Row("has a console whose path is 107 bytes long", makers.longest_console, BOTH_OK, is_done=True),
+    Row(
+        "has a uml_dir that makes the path 108 bytes long",
+        makers.too_long_console,
+        {"read": "failed", "start": "failed"},
+        {"read": "no instance 'guest': looked in", "start": "at most 107"},
+    ),
+]
+
+PARTS = {
+    "The instance": _of("the instance", INSTANCE),
+    "The local client on the VM host": _of("the local client", CLIENT),
+    "The way to the VM host": WAY,
+    "The controller": _of("the controller", CONTROLLER),
+    "The VM host": _of("the VM host", VM_HOST),
+}
+ROWS = [row for rows in PARTS.values() for row in rows]

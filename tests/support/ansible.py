@@ -207,7 +207,9 @@ def _run_to_the_end(words: Sequence[str], folder: Path, env: Mapping[str, str], 
     try:
         out, err = process.communicate(timeout=timeout)
     except BaseException:
-        processes.kill_all(lambda: processes.of_session(process.pid), f"{words[0]}")
+        started = processes.descendants(process.pid)
+        sessions = {process.pid, *(each.session for each in processes.running() if each.pid in started)}
+        processes.kill_all(lambda: [pid for each in sessions for pid in processes.of_session(each)], f"{words[0]}")
         process.communicate()
         raise
     return process.returncode, out, err

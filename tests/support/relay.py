@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from support.mconsole import REPLY, REQUEST
+from support.mconsole import MAGIC, REPLY, REQUEST
 from support.wait import wait_until
 
 Happening = Callable[[], None]
 BEFORE = "before"  # it happens before the command gets to the kernel
 AFTER = "after"  # it happens when the kernel has done it, and before the answer comes back
 INSTEAD = "instead"  # the command never gets to the kernel
+LAST = "last"  # the command never gets to the kernel, and nobody listens any more
 
 
 class Relay:
@@ -73,6 +74,9 @@ class Relay:
             self._happen()
             if self._when == BEFORE:
                 self._forward(request, asker)
+            elif self._when == LAST:
+                self._ends.set()
+                self._socket.close()
 
     def _happen(self) -> None:
         try:
@@ -92,6 +96,12 @@ class Relay:
         then()
         for packet in packets:
             self._socket.sendto(packet, asker)
+
+    def ask(self, text: str) -> None:
+        """Send the kernel a command, past the relay, to which no answer is waited for."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.bind("")
+            client.sendto(REQUEST.pack(MAGIC, 2, len(text)) + text.encode(), str(self._real))
 
     def wait(self, timeout: float = 60) -> None:
         """Wait until it has happened."""

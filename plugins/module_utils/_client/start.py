@@ -19,7 +19,7 @@ import subprocess
 import time
 from typing import Any, Dict, Iterator, Optional
 
-from .._mconsole.errors import NotThereError
+from .._mconsole.errors import Error, NotThereError
 from .._mconsole.sockets import private_directory
 
 _HELLO_TIME = 2.0
@@ -36,11 +36,17 @@ def start(blob: bytes, key: str, command: str, order: Dict[str, Any]) -> str:
     takes the directory along when it ends, so it may be gone under our feet.
 
     :raises NotThereError: when it could not be started, with what the command said
+    :raises Error: when this host has no room for it
     """
     for _try in range(_TRIES):
         directory = private_directory()
-        with contextlib.suppress(FileNotFoundError), _locked(directory):
-            return _running(directory, key) or _spawn(directory, key, blob, order, command)
+        try:
+            with _locked(directory):
+                return _running(directory, key) or _spawn(directory, key, blob, order, command)
+        except FileNotFoundError:
+            pass
+        except OSError as err:
+            raise Error(f"this host cannot start a local client in {directory}: {err.strerror}") from err
     raise NotThereError(f"{directory} is removed again and again while a local client is to start there")
 
 

@@ -58,6 +58,7 @@ class Console(dangers.Situation):
         self._sockets = sockets or _shared
         self._log = log
         self._owner: Optional[int] = None
+        self._first: Optional[Tuple[int, ...]] = None
         self._found: Optional[Tuple[Tuple[int, int], int, int]] = None
 
     def command(self, text: str, force: bool = False, timeout: Optional[float] = None) -> Reply:
@@ -115,7 +116,7 @@ class Console(dangers.Situation):
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         try:
             if self._owner is None:
-                self._owner = os.stat(self.path).st_uid
+                self._owner = self._look()
             room = self._send_room() if long_reply else SAFE_BURST
             with self._sockets.bound(long_reply) as bound:
                 bound.sock.connect(self.path)  # from here on the host lets nobody else send to this socket
@@ -149,7 +150,7 @@ class Console(dangers.Situation):
         except OSError as err:  # the time is over; whatever else it is, the command was sent
             self._owner = None  # of an instance started anew by somebody else we would hear nothing
             raise UnansweredError(
-                f"{self.umid} did not answer {text!r} within its time; it may have happened, or the instance hangs",
+                f"{self.umid} did not answer {text!r} within its time; it may have happened, {self._fate()}",
                 umid=self.umid,
                 command=text,
             ) from err
@@ -164,7 +165,9 @@ class Console(dangers.Situation):
                 f"{self.umid} takes no more commands (its queue is full), so {text!r} was not sent", sent=False, **facts
             )
         if err.errno in (errno.ENOENT, errno.ENOTDIR):
-            return NotThereError(f"no instance {self.umid!r}: there is no console at {self.path}", **facts)
+            return NotThereError(
+                f"no instance {self.umid!r}: there is no console at {self.path}{self._boots()}", **facts
+            )
         if err.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN):
             return NotThereError(f"the instance {self.umid!r} is gone: nobody listens at {self.path}", **facts)
         if err.errno in (errno.EACCES, errno.EPERM):
@@ -172,6 +175,35 @@ class Console(dangers.Situation):
         if err.errno is None or err.errno == errno.ENAMETOOLONG:
             return InputError(f"the console path {self.path!r} has over {MAX_SOCKET_PATH} bytes", **facts)
         return NotThereError(f"the console of {self.umid!r} at {self.path} cannot be used: {err.strerror}", **facts)
+
+    # What became of the instance.
+
+    def started_anew(self) -> bool:
+        """Tell whether the console is another than at the first command: what was done then is gone."""
+        try:
+            return self._first not in (None, _identity(os.stat(self.path)))
+        except OSError:
+            return False
+
+    def _look(self) -> int:
+        """Return the owner of the console, and keep which one it was at first."""
+        status = os.stat(self.path)
+        self._first = self._first or _identity(status)
+        return status.st_uid
+
+    def _fate(self) -> str:
+        """Say why there may have been no answer."""
+        if self.started_anew():
+            return "and the instance was started anew"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            nobody = sock.connect_ex(self.path) in (errno.ECONNREFUSED, errno.ENOENT)
+        return "and the instance has ended" if nobody else "or the instance hangs"
+
+    def _boots(self) -> str:
+        """Say of an instance without a console whether it may still get one."""
+        pid = self.pid()
+        alive = pid is not None and os.path.exists(f"/proc/{pid}")
+        return f" yet; process {pid} of its pid file runs, so it may be booting" if alive else ""
 
     # What the table of dangers asks about.
 
@@ -219,6 +251,10 @@ class Console(dangers.Situation):
         end = self._kernel_end()
         size = hostproc.widen(*end, ROOMY_QUEUE * _PACKET_COST) if end is not None else None
         return (size or _SEND_ROOM) // _PACKET_COST
+
+
+def _identity(status: os.stat_result) -> Tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _collect_more(sock: socket.socket, assembly: Assembly, deadline: float) -> Reply:

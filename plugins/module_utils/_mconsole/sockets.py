@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import itertools
 import os
 import secrets
@@ -21,7 +22,6 @@ import signal
 import socket
 import stat
 import threading
-import time
 from typing import List, Optional
 
 from . import hostproc
@@ -32,7 +32,6 @@ ROOMY_QUEUE = 4096
 _BATCH = 8
 _TRIES = 20
 _START_TIME = 5.0  # seconds; making a network namespace is slow on a busy host
-_STALE = 600  # seconds; no exchange takes so long, and a process of another container looks dead
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _counter = itertools.count()
@@ -46,12 +45,17 @@ def private_directory(base: str = "") -> str:
     Root's may be passed through (0711), so that the instances of other users reach the one socket made for them.
 
     :raises NotAllowedError: when somebody else made it, or others may write there
+    :raises Error: when it cannot be made
     """
     uid = os.geteuid()
     mode = 0o711 if uid == 0 else 0o700
     path = os.path.join(base or ("/run" if uid == 0 and os.path.isdir("/run") else "/tmp"), f".uml-mconsole-{uid}")
-    with contextlib.suppress(FileExistsError):
+    try:
         os.mkdir(path, mode)
+    except FileExistsError:
+        pass
+    except OSError as err:
+        raise Error(f"this host cannot make {path}, the directory of the client's sockets: {err.strerror}") from err
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o066:
         raise NotAllowedError(
@@ -67,15 +71,16 @@ def private_directory(base: str = "") -> str:
 def sweep(directory: str) -> None:
     """Remove the reply sockets that processes which died in the middle left behind."""
     for name in os.listdir(directory):
-        pid = name[1:].partition("-")[0]
-        if name.startswith("r") and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+        if name.startswith("r"):
             with contextlib.suppress(OSError):
-                _remove_old(os.path.join(directory, name))
+                _remove_dead(os.path.join(directory, name))
 
 
-def _remove_old(path: str) -> None:
-    if os.lstat(path).st_mtime < time.time() - _STALE:
-        os.unlink(path)
+def _remove_dead(path: str) -> None:
+    """Remove a socket that no process holds, be it of this container or another: the host refuses to lead to it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        if sock.connect_ex(path) == errno.ECONNREFUSED and stat.S_ISSOCK(os.lstat(path).st_mode):
+            os.unlink(path)
 
 
 class Bound:

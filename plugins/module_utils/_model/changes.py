@@ -60,7 +60,9 @@ class Changes:
             self._send(step.name, command)
 
     def take_back(self) -> None:
-        """Take back every step that was carried out, the last one first."""
+        """Take back every step that was carried out, the last one first; an instance started anew has none of them."""
+        if self._console.started_anew():
+            return
         for step in reversed(self._finished):
             if not step.undo:
                 self.lost.append(step.command)
@@ -70,6 +72,8 @@ class Changes:
     def failed(self, err: Error) -> Error:
         """Return an error with what became of the steps."""
         text = str(err)
+        if self._console.started_anew() and "started anew" not in text:
+            text += "; the instance was started anew meanwhile"
         if self.undone:
             text += "; what was there before is restored"
         if self.lost:

@@ -53,7 +53,10 @@ def _check_place(launch: Launch) -> None:
     if not os.path.isdir(folder):
         raise NotThereError(f"the uml_dir {where.uml_dir} cannot be made: {folder} is no directory", path=folder)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise NotAllowedError(f"not allowed to make {where.umid!r} in {folder}; choose another uml_dir", path=folder)
+        why = ", whose file system is read-only" if os.statvfs(folder).f_flag & os.ST_RDONLY else ""
+        raise NotAllowedError(
+            f"not allowed to make {where.umid!r} in {folder}{why}; choose another uml_dir", path=folder
+        )
 
 
 def _check_log(launch: Launch) -> None:
