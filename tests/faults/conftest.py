@@ -24,8 +24,8 @@ def faulty(make_user: Callable[..., str]) -> Iterator[Lab]:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Forget what was measured before, when a page is to be written."""
-    if _writes(session):
+    """Forget what was measured before, when a page is to be written; what failed alone is tried a second time."""
+    if _writes(session) and not session.config.getoption("lf"):
         page.forget()
 
 

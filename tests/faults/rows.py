@@ -81,6 +81,7 @@ INSTANCE = [
         {"change": "ok, changed"},
         is_done=True,
         options=PATIENT,
+        slow=True,
     ),
     Row(
         "is replaced by another of its name after a setting was sent",
@@ -162,8 +163,8 @@ WAY = [
         slow=True,
     ),
     Row("sshd refuses to forward sockets", makers.refused_forwarding, BOTH_OK, warm=False, is_done=True),
-    Row("sshd allows one session at a time", makers.one_session, BOTH_OK, warm=False, is_done=True),
-    Row("ssh keeps no master (ControlMaster=no)", makers.no_master, BOTH_OK, warm=False, is_done=True),
+    Row("sshd allows one session at a time", makers.one_session, BOTH_OK, warm=False, is_done=True, slow=True),
+    Row("ssh keeps no master (ControlMaster=no)", makers.no_master, BOTH_OK, warm=False, is_done=True, slow=True),
     Row("the VM host's key is not known", makers.unknown_host, UNREACHABLE, "Host key verification", warm=False),
 ]
 
@@ -191,13 +192,21 @@ CONTROLLER = [
         options=PATIENT,
     ),
     Row("has its clock set back by a day in a change", makers.clock_set_back, BOTH_OK, is_done=True, options=PATIENT),
-    Row("has its clock set ahead by a day in a change", makers.clock_set_ahead, BOTH_OK, is_done=True, options=PATIENT),
+    Row(
+        "has its clock set ahead by a day in a change",
+        makers.clock_set_ahead,
+        BOTH_OK,
+        is_done=True,
+        options=PATIENT,
+        slow=True,
+    ),
     Row(
         "has a home directory with the longest path that ssh can take",
         makers.longest_home,
         BOTH_OK,
         warm=False,
         is_done=True,
+        slow=True,
     ),
     Row(
         "has a home directory with a path of 100 characters",
@@ -242,8 +251,8 @@ VM_HOST = [
         is_done=True,
     ),
     Row("does not let the user become another", makers.forbidden_become, UNREACHABLE, "sudo: .*password", warm=False),
-    Row("has lost the home directory of the user", makers.no_home, BOTH_OK, warm=False, is_done=True),
-    Row("has a console whose path is 107 bytes long", makers.longest_console, BOTH_OK, is_done=True),
+    Row("has lost the home directory of the user", makers.no_home, BOTH_OK, warm=False, is_done=True, slow=True),
+    Row("has a console whose path is 107 bytes long", makers.longest_console, BOTH_OK, slow=True),
     Row(
         "has a uml_dir that makes the path 108 bytes long",
         makers.too_long_console,

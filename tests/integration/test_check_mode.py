@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """Check mode, for every module and every state there is: nothing is sent that changes something, nothing is started or
-signalled, and what is foretold is what the real run then sends. A module without a row here fails the first test."""
+signalled, no file is touched, and what is foretold is what the real run then sends. A module or a state without a row
+here fails the first test; each row is tried in every state that an instance can be in."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets imp
 from support import processes, uml
 from support.devices import image
 from support.operate import operate
+from support.paths import CHECKOUT
 
 NO_SHUTDOWN = ["halt", "terminate", "kill"]
 COLLECTOR = {"directory": "{folder}/journal", "uml_dirs": ["{folder}"]}
@@ -67,12 +70,22 @@ CASES = [(name, number) for name, rows in ROWS.items() for number in range(len(r
 
 
 def test_every_module_and_every_state_has_a_row() -> None:
-    """The list is made from the operations themselves, so that a new one cannot be forgotten."""
-    assert sorted(ROWS) == sorted(_operations.NAMES)
-    for name, rows in ROWS.items():
-        states = _operations.load(name).ARGUMENTS.get("state", {})
-        used = {row.get("state", states.get("default")) for row in rows}
-        assert used >= set(states.get("choices", [])), name
+    """The list is made from the modules themselves, so that a new one cannot be forgotten."""
+    modules = {path.stem for path in (CHECKOUT / "plugins" / "modules").glob("[!_]*.py")}
+    assert set(ROWS) == set(_operations.NAMES) == modules
+    assert [(name, state) for name, state in states() if state not in tried(name)] == []
+
+
+def states() -> Iterator[tuple[str, Any]]:
+    """Yield every module with each of its states, and with none where it has no such option."""
+    for name in _operations.NAMES:
+        yield from ((name, state) for state in _operations.load(name).ARGUMENTS.get("state", {}).get("choices", [None]))
+
+
+def tried(name: str) -> set[Any]:
+    """Return the states that a module's rows have."""
+    default = _operations.load(name).ARGUMENTS.get("state", {}).get("default")
+    return {row.get("state", default) for row in ROWS[name]}
 
 
 @pytest.fixture
@@ -109,18 +122,31 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @contextlib.contextmanager
-def nothing_done() -> Iterator[None]:
-    """Let no process be started or signalled; asking whether one is there is no signal."""
+def nothing_done(folder: Path) -> Iterator[None]:
+    """Let no process be started or signalled, and no file be made, changed or removed.
+
+    Asking whether a process is there is no signal.
+    """
 
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise AssertionError(f"done in check mode: {args}")
 
-    ask = os.kill
+    ask, before = os.kill, files(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", refuse)
         patch.setattr(os, "killpg", refuse)
         patch.setattr(os, "kill", lambda pid, number: refuse(pid, number) if number else ask(pid, 0))
         yield
+    assert files(folder) == before
+
+
+def files(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return what there is in a folder, with what a change of it would change."""
+    found = {}
+    for path in [folder, *folder.rglob("*")]:
+        status = path.lstat()
+        found[str(path)] = (status.st_ino, status.st_mode, status.st_uid, status.st_size, status.st_mtime_ns)
+    return found
 
 
 def changing(sent: list[str]) -> list[str]:
@@ -139,11 +165,8 @@ def changes(texts: list[str]) -> list[str]:
 def test_check_mode_does_nothing_and_foretells(
     guest: uml.Instance, sent: list[str], sockets: Sockets, name: str, number: int
 ) -> None:
-    params = filled(ROWS[name][number], str(guest.uml_dir))
-    where = {"umid": "guest", "uml_dir": str(guest.uml_dir)}
-    named = getattr(_operations.load(name), "COMMON", where)
-    run = {**{key: value for key, value in where.items() if key in named}, **params}
-    with nothing_done():
+    run = arguments(name, number, guest.uml_dir)
+    with nothing_done(guest.uml_dir):
         foretold = operate(name, True, sockets, **run)
     assert not foretold.get("failed"), foretold
     assert changing(sent) == []
@@ -157,6 +180,45 @@ def test_check_mode_does_nothing_and_foretells(
         operate(name, False, sockets, **{**run, "state": "stopped"})
 
 
+def arguments(name: str, number: int, folder: Path, timeout: float = 5.0) -> dict[str, Any]:
+    """Return the arguments of a row, about an instance if the module is about one."""
+    where = {"umid": "guest", "uml_dir": str(folder), "timeout": timeout}
+    named = getattr(_operations.load(name), "COMMON", where)
+    return {**{key: value for key, value in where.items() if key in named}, **filled(ROWS[name][number], str(folder))}
+
+
+def pause(guest: uml.Instance) -> None:
+    assert guest.request("stop")[0] == 0
+
+
+def forget(guest: uml.Instance) -> None:
+    guest.kill()
+    shutil.rmtree(guest.directory)
+
+
+SITUATIONS: dict[str, Callable[[uml.Instance], object]] = {
+    "paused": pause,
+    "hung": lambda guest: processes.stop(guest.pid),
+    "stale": lambda guest: guest.kill(),
+    "not there": forget,
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_check_mode_does_nothing_whatever_the_instance_is_like(
+    guest: uml.Instance, sent: list[str], sockets: Sockets, situation: str
+) -> None:
+    """It may be refused, and it may foretell something; a refusal is one of the tree, and no fault of ours."""
+    SITUATIONS[situation](guest)
+    for name, number in CASES:
+        with nothing_done(guest.uml_dir):
+            foretold = operate(name, True, sockets, **arguments(name, number, guest.uml_dir, timeout=0.5))
+        assert foretold.get("failed") or "changed" in foretold, (name, number, foretold)
+        assert changing(sent) == [], (name, number)
+    if situation == "paused":
+        assert guest.request("go") == (0, "")
+
+
 def filled(value: Any, folder: str) -> Any:
     """Put the folder in."""
     if isinstance(value, dict):
@@ -168,8 +230,7 @@ def filled(value: Any, folder: str) -> Any:
 
 def test_check_mode_starts_no_instance(uml_dir: Any, sent: list[str], sockets: Sockets) -> None:
     """What is not there is not made either."""
-    before = sorted(uml_dir.iterdir())
-    with nothing_done():
+    with nothing_done(uml_dir):
         foretold = operate("instance", True, sockets, umid="new", uml_dir=str(uml_dir), root={"hostfs": "/"})
     assert (foretold["changed"], foretold["steps"]) == (True, ["start"])
-    assert (sent, sorted(uml_dir.iterdir())) == ([], before)
+    assert sent == []

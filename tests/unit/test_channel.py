@@ -177,6 +177,13 @@ def test_a_way_on_which_nobody_says_anything_is_revived(channel: Any, tmp_path: 
     assert transport.revived
 
 
+def test_a_controller_without_room_is_told_as_such(channel: Any, tmp_path: pathlib.Path) -> None:
+    way = channel(Transport(tmp_path))
+    way.address = str(tmp_path / "nowhere" / "uml-x")
+    with pytest.raises(AnsibleConnectionFailure, match=r"the controller cannot keep its way to .* in .*/nowhere"):
+        way.call(ORDER)
+
+
 class Dead(Transport):
     """A VM host that does not answer, and takes its time not to."""
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -138,6 +139,55 @@ def test_no_answer_is_an_error_in_time(console: Console, fake: FakeConsole) -> N
         console.command("version", timeout=SHORT)
     assert SHORT <= time.monotonic() - start < SHORT + 2
     assert console.sent == ["version"]
+    assert not console.started_anew()
+
+
+def gone(fake: FakeConsole) -> fakes.Manner:
+    """Return the manner of one that ends instead of answering."""
+
+    def manner(packets: list[bytes]) -> list[bytes]:
+        fake.console.unlink()
+        return []
+
+    return manner
+
+
+def replaced(fake: FakeConsole, stack: contextlib.ExitStack) -> fakes.Manner:
+    """Return the manner of one that is another when it should answer."""
+
+    def manner(packets: list[bytes]) -> list[bytes]:
+        fake.console.unlink()
+        stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)).bind(str(fake.console))
+        return []
+
+    return manner
+
+
+def test_no_answer_of_one_that_has_ended_is_told_as_such(console: Console, fake: FakeConsole) -> None:
+    fake.manner = gone(fake)
+    with pytest.raises(UnansweredError, match=r"it may have happened, and the instance has ended$"):
+        console.command("version", timeout=SHORT)
+    assert not console.started_anew()
+
+
+def test_no_answer_of_one_that_started_anew_is_told_as_such(console: Console, fake: FakeConsole) -> None:
+    console.command("version")
+    with contextlib.ExitStack() as stack:
+        fake.manner = replaced(fake, stack)
+        with pytest.raises(UnansweredError, match=r"it may have happened, and the instance was started anew$"):
+            console.command("version", timeout=SHORT)
+        assert console.started_anew()
+
+
+def test_one_without_a_console_that_has_a_process_is_told_to_boot(uml_dir: Path, sockets: Sockets) -> None:
+    (uml_dir / "young").mkdir()
+    young = Console(str(uml_dir / "young" / "mconsole"), sockets=sockets)
+    (uml_dir / "young" / "pid").write_text(str(os.getpid()))
+    with pytest.raises(NotThereError, match=f"no console at .* yet; process {os.getpid()} of its pid file runs"):
+        young.command("version")
+    (uml_dir / "young" / "pid").write_text("")
+    with pytest.raises(NotThereError, match=r"no console at [^ ]*$"):
+        young.command("version")
 
 
 @pytest.mark.parametrize("manner", [fakes.lying_length, fakes.cut_header, fakes.garbage])
