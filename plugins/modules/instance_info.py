@@ -115,6 +115,10 @@ instances:
       type: list
       elements: str
       sample: ["umid=web1", "mem=256M"]
+    cwd:
+      description: Directory that relative paths on its command line start at, or null when it cannot be seen.
+      type: str
+      sample: /home/uml
     console_log:
       description: File that its standard output goes to, or null when there is none or it cannot be seen.
       type: str
@@ -127,6 +131,35 @@ instances:
       description: Memory of the VM host that it holds, in kB.
       type: int
       sample: 44292
+    networks:
+      description:
+        - Networks that it is attached to, by its command line and by the taps that it has open. An interface that was
+          set later shows by its tap, while the guest has it up.
+      type: list
+      elements: dict
+      contains:
+        interface:
+          description: The guest's interface, or null for a tap of which that is not known.
+          type: str
+          sample: vec0
+        transport:
+          description: How its packets are carried.
+          type: str
+          sample: tap
+        network:
+          description:
+            - What they are carried to, such as a tap, the socket of a switch, a multicast group or a remote address;
+              null where the transport names none.
+          type: str
+          sample: tap1
+        bridge:
+          description: Bridge of the VM host, or other master, that this interface of the VM host is in, or null.
+          type: str
+          sample: br0
+        open:
+          description: Whether it has that tap open now; null for what is no tap.
+          type: bool
+          sample: true
     world_writable:
       description:
         - Whether every user of the VM host may send commands to it, which a warning says too; null when there is no
@@ -161,6 +194,31 @@ instances:
       description: Why it has no facts.
       returned: when gathering them failed
       type: str
+vm_host:
+  description: The VM host itself; null for what it does not tell.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Its own name.
+      type: str
+      sample: vm1
+    cpus:
+      description: How many processors it has.
+      type: int
+      sample: 8
+    memory:
+      description: Its memory, in kB.
+      type: int
+      sample: 16384000
+    memory_available:
+      description: Memory that could still be used, in kB.
+      type: int
+      sample: 8192000
+    loadavg:
+      description: Processes that ran or waited for a disk, over V(1m), V(5m) and V(15m).
+      type: dict
+      sample: {"1m": 0.5, "5m": 0.25, "15m": 0.1}
 commands:
   description: Queries that were answered.
   returned: success

@@ -326,6 +326,8 @@ def test_all_is_told_of_an_instance(guest: uml.Instance, kernel: Path) -> None:
     assert row["kernel_path"] == str(kernel.resolve())
     assert f"umid={guest.umid}" in row["arguments"]
     assert row["console_log"] == str(guest.log)
+    assert row["cwd"] == str(guest.scratch)
+    assert row["networks"] == []
     assert abs(row["started"] - time.time()) < 60
     assert 8 << 10 < row["memory"] < 96 << 10
     assert row["world_writable"] is False

@@ -15,7 +15,7 @@ from .._mconsole import hostproc, instances, notifications
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
-from . import guestfiles
+from . import attachments, guestfiles
 
 Row = Dict[str, Any]
 
@@ -37,6 +37,7 @@ def row(instance: Instance, probe: Probe, collectors: Sequence[Tuple[int, Row]] 
         "owner": instances.user_name(instance.uid) if instance.uid is not None else None,
         "kernel": guestfiles.platform(probe.version).get("kernel"),
         **_of_process(instance),
+        "networks": attachments.attachments(instance) if instance.alive else [],
         "world_writable": is_open_to_all(instance),
         "covered": covered(instance, collectors) if instance.alive else None,
     }
@@ -48,6 +49,7 @@ def _of_process(instance: Instance) -> Row:
     return {
         "kernel_path": kernel_path(instance),
         "arguments": list(instance.argv[1:]),
+        "cwd": hostproc.link(f"/proc/{pid}/cwd") if pid else None,
         "console_log": log_of(pid) if pid else None,
         "started": started(instance.start) if pid else None,
         "memory": resident(pid) if pid else None,

@@ -61,7 +61,7 @@ ETH_TRANSPORTS: Dict[str, Transport] = {
     "slirp": Transport((), ("mac", "command")),
 }
 _DEADLY = "vde"  # 6.1 alone has it for eth, and dies of it: its library calls overflow the kernel's stack
-_DAEMON_SOCKET = "/tmp/uml.ctl"  # CONFIG_UML_NET_DAEMON_DEFAULT_SOCK as Debian has it
+DAEMON_SOCKET = "/tmp/uml.ctl"  # CONFIG_UML_NET_DAEMON_DEFAULT_SOCK as Debian has it
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
@@ -182,7 +182,11 @@ def _reader(kind: str, platform: str) -> Callable[[Sight, int], Flat]:
 
 def taps(sight: Sight) -> FrozenSet[str]:
     """Return the tap interfaces of the VM host that the instance has open now."""
-    pid = sight.pid
+    return taps_of(sight.pid)
+
+
+def taps_of(pid: Optional[int]) -> FrozenSet[str]:
+    """Return the tap interfaces that a process has open; none where that is out of sight."""
     numbers = os.listdir(f"/proc/{pid}/fdinfo") if pid is not None and os.access(f"/proc/{pid}/fdinfo", os.R_OK) else []
     rows = (
         line.split() for number in numbers for line in hostproc.read_text(f"/proc/{pid}/fdinfo/{number}").splitlines()
@@ -212,7 +216,7 @@ def _checker(kind: str, table: Dict[str, Transport]) -> Callable[[Sight, int, Fl
             )
         _check_ifname(sight, want)
         if want["transport"] == "daemon":
-            _check_socket(sight, want.get("socket") or _DAEMON_SOCKET)
+            _check_socket(sight, want.get("socket") or DAEMON_SOCKET)
         if want["transport"] == "vde":
             _check_vde_plug(sight)
         if want["transport"] == "fd" and want["fd"].isdigit() and sight.has_descriptor(int(want["fd"])) is False:

@@ -16,7 +16,7 @@ from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError
 from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
-from .._model import census, door
+from .._model import census, door, machine
 from .._model.task import Task
 
 SCOPE = "host"
@@ -40,7 +40,7 @@ def run(task: Task) -> Dict[str, Any]:
     if subsets is not None:
         _add_facts(task, list(zip(found, probes)), rows, subsets)
     queries = ["version" for probe in probes if probe.version]
-    return {"changed": False, "instances": rows, "commands": queries}
+    return {"changed": False, "instances": rows, "vm_host": machine.look(), "commands": queries}
 
 
 def _uml_dirs(task: Task) -> Optional[List[str]]:
