@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-Row = Mapping[str, Any]
+from ansible_collections.uml.mconsole.plugins.plugin_utils._rows import Row, fact, is_disk, rows_of
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WIDEST = 36  # what is longer is cut, so that one odd path does not push a table off the screen
@@ -42,15 +42,6 @@ class ActionModule(ActionBase):
         rows = [row for host in seen for row in rows_of(host, seen[host], host in params["instances"])]
         Display().display(json.dumps(rows, indent=2, default=str) if params["format"] == "json" else table(rows))
         return {**result, "changed": False, "rows": rows}
-
-
-def rows_of(host: str, answer: Row, is_instance: bool) -> list[dict[str, Any]]:
-    """Return a row for each instance that an answer of instance_info tells of, or one that says why there is none."""
-    if answer.get("unreachable") or answer.get("failed"):
-        state = "unreachable" if answer.get("unreachable") else "failed"
-        return [{"host": host, "umid": "-", "state": state, "state_reason": str(answer.get("msg", ""))}]
-    found = [{"host": host, **each} for each in answer.get("instances", ())]
-    return found or [{"host": host, "umid": "-", "state": "absent"}] * (is_instance and not answer.get("skipped"))
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -85,26 +76,18 @@ def _plain(value: Any) -> str:
 # The cells: what they say when nothing is known is a dash.
 
 
-def _fact(row: Row, *names: str) -> Any:
-    """Return a fact by its path, or None; the standard ones may have their prefix."""
-    found: Any = row.get("facts") or {}
-    for name in names:
-        found = found.get(name, found.get(f"ansible_{name}")) if isinstance(found, Mapping) else None
-    return found
-
-
 def _name(row: Row) -> str:
     """Return the umid, and where it is when the host has two of that name."""
     return f"{row['umid']} in {row['uml_dir']}" if row["ambiguous"] else str(row["umid"])
 
 
 def _memory(row: Row) -> str:
-    total, free = _fact(row, "memtotal_mb"), _fact(row, "memfree_mb")
+    total, free = fact(row, "memtotal_mb"), fact(row, "memfree_mb")
     return f"{total - free}/{total} MB" if isinstance(total, int) and isinstance(free, int) else ""
 
 
 def _uptime(row: Row) -> str:
-    seconds = _fact(row, "uptime_seconds")
+    seconds = fact(row, "uptime_seconds")
     if not isinstance(seconds, int):
         return ""
     parts = ((seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
@@ -113,17 +96,13 @@ def _uptime(row: Row) -> str:
 
 
 def _load(row: Row) -> str:
-    load = _fact(row, "loadavg", "1m")
+    load = fact(row, "loadavg", "1m")
     return f"{load:.2f}" if isinstance(load, (int, float)) else ""
 
 
 def _disks(row: Row) -> str:
-    disks = _fact(row, "uml", "disks") or {}
-    return " ".join(f"{name}{_size(each)}" for name, each in sorted(disks.items()) if _is_disk(each))
-
-
-def _is_disk(disk: Row) -> bool:
-    return disk.get("file") not in (None, "", "/dev/null")
+    disks = fact(row, "uml", "disks") or {}
+    return " ".join(f"{name}{_size(each)}" for name, each in sorted(disks.items()) if is_disk(each))
 
 
 def _size(disk: Row) -> str:
@@ -134,7 +113,7 @@ def _size(disk: Row) -> str:
 
 
 def _consoles(row: Row) -> str:
-    lines = _fact(row, "uml", "lines") or {}
+    lines = fact(row, "uml", "lines") or {}
     return " ".join(f"{name}={value}" for name, value in lines.items() if value not in ("null", "none", ""))
 
 
