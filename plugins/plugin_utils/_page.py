@@ -11,6 +11,7 @@ script, and its own policy forbids any, together with whatever would be fetched.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 import time
@@ -29,6 +30,18 @@ _TIME = re.compile(r'<time id="looked".*?</time>', re.DOTALL)
 
 def render(templates: Path, model: dict[str, Any], title: str, now: float) -> str:
     """Return the page."""
+    style = (templates / "fleet_page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    looked = {**when(now), "zone": clean(time.strftime("%Z", time.localtime(now)), 12)}
+    figures = {each["key"]: topology.figures(each) for each in model["vm_hosts"]}
+    plain = {"title": clean(title, 100), "looked": looked, "figures": figures}
+    ours = {"mark": Markup(MARK), "style": Markup(style), "digest": digest}
+    return _template(templates).render(**model, **plain, **ours)
+
+
+@functools.cache
+def _template(templates: Path) -> jinja2.Template:
+    """Return the template, which escapes all that is put into it."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
@@ -38,14 +51,7 @@ def render(templates: Path, model: dict[str, Any], title: str, now: float) -> st
         keep_trailing_newline=True,
     )
     environment.filters["count"] = count
-    style = (templates / "fleet_page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    looked = {**when(now), "zone": clean(time.strftime("%Z", time.localtime(now)), 12)}
-    figures = {each["key"]: topology.figures(each) for each in model["vm_hosts"]}
-    extra = {"title": clean(title, 100), "looked": looked, "mark": Markup(MARK)}
-    return environment.get_template("fleet_page.html.j2").render(
-        **model, **extra, style=Markup(style), digest=digest, figures=figures
-    )
+    return environment.get_template("fleet_page.html.j2")
 
 
 def is_page(text: str) -> bool:

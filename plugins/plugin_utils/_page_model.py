@@ -174,8 +174,15 @@ def _machine(machine: Row) -> Part:
         "cpus": count(machine["cpus"], "processor") if machine.get("cpus") else "",
         "memory": size(total << 10) if total else "",
         "used": percent(total - free, total),
-        "load": _load(load),
+        "load": _load(_calm(load)),
     }
+
+
+def _calm(load: Any) -> Any:
+    """Return the load of a VM host to what tells anything: a half, and a whole one from five on."""
+    if not isinstance(load, (int, float)):
+        return None
+    return float(round(load)) if load >= 5 else round(load * 2) / 2
 
 
 def _load(load: Any) -> str:
