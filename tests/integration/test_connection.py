@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pwd
@@ -39,27 +38,7 @@ def play(*tasks: dict[str, Any], **words: Any) -> list[dict[str, Any]]:
     return [{"hosts": "all", "gather_facts": False, **words, "tasks": named}]
 
 
-def clients(home: Path) -> list[dict[str, Any]]:
-    """Return what the local clients say that the runs of this home lead to."""
-    found = []
-    for path in (home / "cp").glob("uml-*"):
-        if path.suffix:
-            continue
-        with contextlib.suppress(OSError, ValueError):
-            found.append(greeting(path))
-    return found
-
-
-def greeting(path: Path) -> dict[str, Any]:
-    import socket
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(60)
-        sock.connect(str(path))
-        value: dict[str, Any] = json.loads(sock.makefile("rb").readline())
-        return value
-
-
+@pytest.mark.smoke
 def test_raw_is_a_console_command(vm_host, guest):
     run = ansible.adhoc("guest", "ansible.builtin.raw", "version", hosts(vm_host, guest)).ok()
     assert run.only("guest").result["stdout"].startswith("Linux ")
@@ -92,6 +71,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.smoke
 def test_what_would_hit_the_vm_host_is_refused(vm_host, guest):
     mark = f"uml-mark-{os.getpid()}"
     tasks = [json.loads(json.dumps(task).replace("{mark}", mark)) for task in REFUSED]
@@ -107,6 +87,7 @@ def test_what_would_hit_the_vm_host_is_refused(vm_host, guest):
     assert not Path(f"/tmp/{mark}").exists()
 
 
+@pytest.mark.smoke
 def test_gather_facts_wait_and_reset_work(vm_host, guest):
     tasks = (
         {"ansible.builtin.wait_for_connection": {"timeout": 120}},
@@ -119,6 +100,7 @@ def test_gather_facts_wait_and_reset_work(vm_host, guest):
     assert guest.guest("uname -r").strip() == release
 
 
+@pytest.mark.smoke
 def test_an_operation_runs_on_the_instance(vm_host, guest):
     tasks = (
         {"uml.mconsole.request": {"commands": ["version", "config con1"]}},
@@ -133,12 +115,13 @@ def test_an_operation_runs_on_the_instance(vm_host, guest):
     assert "nonsense" in run.result("guest", "T3")["msg"]
 
 
+@pytest.mark.smoke
 def test_one_client_and_no_ssh_session_serve_many_tasks(vm_host, launch_guest, ansible_home):
     guests = [launch_guest(f"g{number}") for number in range(3)]
     tasks = [{"uml.mconsole.request": {"commands": ["version"]}}] * 4
     before = vm_host.log_text().count("Starting session: command")
     ansible.run_playbook(play(*tasks), hosts(vm_host, *guests), forks=3, home=ansible_home).ok()
-    assert len({client["pid"] for client in clients(ansible_home)}) == 1
+    assert len({client["pid"] for client in ansible.clients(ansible_home)}) == 1
     assert vm_host.log_text().count("Starting session: command") - before <= 1
 
 
@@ -146,10 +129,10 @@ def test_a_killed_client_is_replaced(vm_host, guest, ansible_home):
     inventory = hosts(vm_host, guest)
     tasks = play({"uml.mconsole.request": {"commands": ["version"]}})
     ansible.run_playbook(tasks, inventory, home=ansible_home).ok()
-    (client,) = clients(ansible_home)
+    (client,) = ansible.clients(ansible_home)
     os.kill(client["pid"], signal.SIGKILL)
     ansible.run_playbook(tasks, inventory, home=ansible_home).ok()
-    (other,) = clients(ansible_home)
+    (other,) = ansible.clients(ansible_home)
     assert other["pid"] != client["pid"]
 
 
@@ -165,7 +148,7 @@ def test_a_stopped_client_does_not_hang_the_task(vm_host, guest, ansible_home):
     inventory = hosts(vm_host, guest, ansible_timeout=10)
     tasks = play({"uml.mconsole.request": {"commands": ["version"]}})
     ansible.run_playbook(tasks, inventory, home=ansible_home).ok()
-    (client,) = clients(ansible_home)
+    (client,) = ansible.clients(ansible_home)
     os.kill(client["pid"], signal.SIGSTOP)
     try:
         ansible.run_playbook(tasks, inventory, home=ansible_home).ok()
@@ -185,6 +168,7 @@ def test_an_instance_that_is_gone_is_named(vm_host, guest, ansible_home):
     assert "guest" in answer.result["msg"]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("config", "variables"),
     [
@@ -200,12 +184,14 @@ def test_without_forwarding_each_task_is_one_exec(make_vm_host, guest, config, v
     assert all(run.result("guest", f"T{number}")["replies"][0]["ok"] for number in range(3))
 
 
+@pytest.mark.smoke
 def test_the_vm_host_can_be_the_controller(vm_host, guest):
     variables = {"ansible_connection": OURS, "ansible_uml_transport": "local", "ansible_uml_dir": str(guest.uml_dir)}
     run = ansible.adhoc("guest", "uml.mconsole.request", {"commands": ["version"]}, {"guest": variables}).ok()
     assert run.only("guest").result["replies"][0]["ok"]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("forward", ["yes", "no"])
 def test_the_instance_may_belong_to_another_user(launch_guest, make_user, make_vm_host, uml_dir, forward):
     owner = make_user("owner")
@@ -243,6 +229,7 @@ def test_an_unreachable_vm_host_is_unreachable(make_vm_host, guest):
     assert run.only("guest").unreachable
 
 
+@pytest.mark.smoke
 def test_a_missing_python_is_named(vm_host, guest, ansible_home):
     order = {"commands": ["version"]}
     ansible.adhoc("guest", "uml.mconsole.request", order, hosts(vm_host, guest), home=ansible_home).ok()
@@ -279,5 +266,5 @@ def test_nothing_of_the_client_stays(make_user, make_vm_host, launch_guest, uml_
     ansible.adhoc("tidy", "uml.mconsole.request", {"commands": ["version"]}, hosts(host, guest)).ok()
     folder = Path(f"/tmp/.uml-mconsole-{pwd.getpwnam(login).pw_uid}")
     for path in folder.glob("c-*"):
-        os.kill(greeting(path)["pid"], signal.SIGTERM)
+        os.kill(ansible.greeting(path)["pid"], signal.SIGTERM)
     wait_until(lambda: not folder.exists(), 60, "the client is gone with its folder")

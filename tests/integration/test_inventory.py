@@ -106,6 +106,7 @@ def play(hosts, *tasks, **keywords):
 # What comes out is ready.
 
 
+@pytest.mark.smoke
 def test_the_instances_of_two_vm_hosts_come_out_in_their_groups(fleet, configure, ansible_home):
     listed, said = listing(configure(fleet.vm_hosts()), ansible_home)
     assert hosts(listed, "uml_instances") == hosts(listed, "uml_running") == ["db0", "web0", "web1"]
@@ -127,6 +128,7 @@ def test_what_was_found_is_true(fleet, configure, ansible_home):
     assert known["uml_kernel"] == instance.request("version")[1].split()[2]
 
 
+@pytest.mark.smoke
 def test_a_play_gathers_facts_and_runs_modules_on_them_at_once(fleet, configure, ansible_home):
     tasks = [
         {"name": "Ask", "ansible.builtin.raw": "version"},
@@ -171,6 +173,7 @@ def test_the_controller_itself_is_a_vm_host(fleet, configure, ansible_home):
     assert run.result("web0", "Ask")["stdout"].startswith("Linux web0 ")
 
 
+@pytest.mark.smoke
 def test_vm_hosts_of_a_group_with_variables_beside_it(fleet, configure, ansible_home, tmp_path):
     variables = {**fleet.vm_hosts()["vm1"], "ansible_user": "{{ who }}", "who": "root"}
     (tmp_path / "hosts.yml").write_text("kvm:\n  hosts:\n    vm1:\n")
@@ -282,6 +285,7 @@ def test_two_instances_of_one_umid_are_an_error_until_they_are_qualified(fleet, 
 # What a guest says is data.
 
 
+@pytest.mark.smoke
 def test_no_template_of_a_guest_is_run(make_vm_host, launch_guest, configure, ansible_home, uml_dir):
     OWNED.unlink(missing_ok=True)
     guest = launch_guest("evil", f"hostname={EVIL}")
@@ -302,6 +306,7 @@ def test_no_template_of_a_guest_is_run(make_vm_host, launch_guest, configure, an
 # The cache.
 
 
+@pytest.mark.smoke
 def test_the_cache_serves_until_it_is_flushed_expires_or_is_refreshed(
     make_vm_host, launch_guest, configure, uml_dir, ansible_home
 ):
@@ -352,6 +357,7 @@ def test_strict_expressions_fail_the_inventory_and_others_do_not(fleet, configur
     assert re.search(r"Could not add host \w+ to group odd", " ".join(run.stderr.split()))
 
 
+@pytest.mark.smoke
 def test_the_documented_examples_are_valid(configure, fleet, ansible_home):
     examples = list(yaml.safe_load_all(EXAMPLES))
     assert len(examples) == 5

@@ -55,6 +55,7 @@ def table(run: ansible.Result) -> dict[str, str]:
 # status
 
 
+@pytest.mark.smoke
 def test_the_table_tells_how_each_instance_is(play, launch_guest, uml_dir):
     disk = guests.ext4_image(uml_dir / "disk")
     launch_guest("well", f"ubd1={disk}", "con3=pts")
@@ -94,6 +95,7 @@ def test_a_guest_cannot_write_to_the_terminal_by_its_name(play, launch_guest):
 # reconfigure
 
 
+@pytest.mark.smoke
 def test_reconfigure_gives_each_its_devices_once(play, launch_guest):
     guest = launch_guest("one")
     launch_guest("bare")

@@ -158,6 +158,7 @@ def test_ten_instances_out_of_nothing_and_one_line_changed(lab):
     assert changes(lab.apply(more, defaults=built)) == {}
 
 
+@pytest.mark.smoke
 def test_every_state_is_reached_and_kept(lab):
     def states(**given: str) -> Fleet:
         return {"vm-a": [{"umid": umid, "state": state} for umid, state in given.items()], "vm-b": []}

@@ -172,6 +172,7 @@ def play(vm_host: VmHost, ansible_home: Path, collect: Collecting) -> Callable[.
     return play
 
 
+@pytest.mark.smoke
 def test_programs_get_json_and_each_event_once(play, launch_guest, collect: Collecting) -> None:
     """An instance is told of by its VM host where that is in the play, and by itself where it is not."""
     for umid in ("web1", "db1"):

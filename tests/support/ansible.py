@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -152,6 +153,26 @@ def environment(folder: Path, env: Mapping[str, str] | None = None) -> dict[str,
         "UMLT_RESULTS": str(folder / "results"),
         **(env or {}),
     }
+
+
+def clients(home: Path) -> list[dict[str, Any]]:
+    """Return what the local clients say that the runs of this home lead to."""
+    found = []
+    for path in (home / "cp").glob("uml-*"):
+        if path.suffix:
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            found.append(greeting(path))
+    return found
+
+
+def greeting(path: Path) -> dict[str, Any]:
+    """Return what a local client says of itself."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(60)
+        sock.connect(str(path))
+        value: dict[str, Any] = json.loads(sock.makefile("rb").readline())
+        return value
 
 
 def close_connections(folder: Path) -> None:

@@ -62,17 +62,22 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _record(self, result: Any, **flags: bool) -> None:
         """Append one line."""
-        host, task = result.host.get_name(), result.task
+        host, task, told = (_part(result, name) for name in ("host", "task", "result"))
         line = {
-            "host": host,
+            "host": host.get_name(),
             "task": task.get_name().strip(),
             "action": task.action,
-            "result": _public(result.result),
-            "duration": time.monotonic() - self.started.get((host, task._uuid), time.monotonic()),
+            "result": _public(told),
+            "duration": time.monotonic() - self.started.get((host.get_name(), task._uuid), time.monotonic()),
             **flags,
         }
         with open(self.get_option("path"), "a", encoding="utf-8") as results:
             results.write(json.dumps(line, default=str) + "\n")
+
+
+def _part(result: Any, name: str) -> Any:
+    """Return a part of a result, whose name has an underscore before ansible-core 2.19."""
+    return getattr(result, name) if hasattr(result, name) else getattr(result, f"_{name}")
 
 
 def _public(value: Any) -> Any:

@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every module with every state it has, as arguments; what has no row here fails a test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NO_SHUTDOWN = ["halt", "terminate", "kill"]
+COLLECTOR = {"directory": "{folder}/journal", "uml_dirs": ["{folder}"]}
+# module: what is done with it. `{folder}` is the uml_dir, which holds the disks a and b.
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "collector": [{**COLLECTOR, "state": state} for state in ("started", "restarted", "stopped")],
+    "cow": [
+        {"path": "{folder}/new.cow", "backing_file": "{folder}/a", "state": "present"},
+        {"path": "{folder}/old.cow", "dest": "{folder}/merged", "state": "merged"},
+    ],
+    "device": [
+        {"name": "ubd1", "file": "{folder}/a"},
+        {"name": "con5", "channel": "pts", "state": "present"},
+        {"name": "con1", "state": "absent"},
+    ],
+    "devices": [
+        {"config": {"ubd1": "{folder}/a", "con5": "pts"}, "state": "merged"},
+        {"config": {"ubd2": "{folder}/b"}, "state": "overridden", "classes": ["ubd"]},
+    ],
+    "disk_backup": [{"dest": "{folder}", "disks": ["ubd7"], "sync_timeout": 1}],
+    "event_info": [{"directory": "{folder}/journal"}],
+    "event_wait": [{"directory": "{folder}/journal", "timeout": 0}],
+    "instance": [
+        {"state": "running"},
+        {"state": "paused"},
+        {"state": "stopped", "stop_by": NO_SHUTDOWN},
+        {"state": "restarted", "stop_by": NO_SHUTDOWN},
+        {"state": "absent", "stop_by": NO_SHUTDOWN},
+    ],
+    "instance_facts": [{"gather_subset": ["all"]}],
+    "instance_info": [{"gather_subset": ["all"]}],
+    "kernel_log": [{"text": "one\ntwo"}],
+    "memory": [{"size": "72M"}],
+    "proc_info": [{"paths": ["meminfo"]}],
+    "request": [{"commands": ["version", "config con5=pts", "log x"]}, {"command": "version"}],
+    "stack_info": [{"pids": [1]}],
+    "sysrq": [{"key": "s"}, {"key": "m"}],
+}
+# These wait for something, which in vain is an error; with nothing to wait for in check mode it is none.
+FAILS_WITHOUT_AN_EVENT = ("event_wait",)
+
+
+def filled(value: Any, folder: str) -> Any:
+    """Put the folder in."""
+    if isinstance(value, dict):
+        return {key: filled(each, folder) for key, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, folder) for each in value]
+    return value.replace("{folder}", folder) if isinstance(value, str) else value
