@@ -18,7 +18,8 @@ import zlib
 from typing import Any, Dict, Iterator, List, Set
 
 _PACKAGE = "uml_mconsole"  # as it calls itself when it is carried
-_ROOT = __package__.rpartition(".")[0]  # as it is called here
+# As it is called here. Python 3.8 and 3.9 give a module of an archive its __package__ after it was imported.
+_ROOT = __name__.rpartition(".")[0].rpartition(".")[0]
 _FIRST = ("_client.boot", "_client.main", "_client.collect")
 STUB = (
     "import sys,zlib;s=sys.stdin.buffer;b=s.read(int(s.readline()));"

@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the benchmarks of scale and endurance measure: processes, and tables of docs/limits.md."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.paths import CHECKOUT
+
+PAGE = CHECKOUT / "docs" / "limits.md"
+
+
+@dataclass(frozen=True)
+class Use:
+    """What processes have together: kB of memory, descriptors, threads."""
+
+    kilobytes: int
+    descriptors: int
+    threads: int
+
+
+def use(pids: Iterable[int]) -> Use:
+    """Add up processes; memory that several share is counted once (PSS). One that ended meanwhile has nothing."""
+    kilobytes = descriptors = threads = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            kilobytes += _number(f"/proc/{pid}/smaps_rollup", "Pss")
+            descriptors += len(os.listdir(f"/proc/{pid}/fd"))
+            threads += _number(f"/proc/{pid}/status", "Threads")
+    return Use(kilobytes, descriptors, threads)
+
+
+def _number(path: str, name: str) -> int:
+    """Return the number of a line `Name:  123 kB` of a file in /proc."""
+    match = re.search(rf"^{name}:\s+(\d+)", Path(path).read_text(), re.MULTILINE)
+    return int(match[1]) if match else 0
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as a table of Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def tell(name: str, text: str) -> None:
+    """Print a table, and with UML_WRITE_DOCS put it into its place in docs/limits.md."""
+    print(f"\n{text}", end="")  # noqa: T201  # the benchmarks' own output
+    if os.environ.get("UML_WRITE_DOCS"):
+        place = re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page, count = place.subn(lambda match: match[1] + text + match[2], PAGE.read_text())
+        if count != 1:
+            raise SystemExit(f"{PAGE} has {count} places for {name}")
+        PAGE.write_text(page)
