@@ -10,8 +10,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.uml.mconsole.plugins.module_utils import _operations
 from ansible_collections.uml.mconsole.plugins.module_utils._model.task import COMMON_ARGUMENTS
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _unsafe
 
 
@@ -35,7 +35,7 @@ class ActionModule(ActionBase):
 
     def _params(self, name: str) -> dict[str, Any]:
         """Return the task's arguments, checked against the operation's own spec."""
-        operation = _operations.load(name)
+        operation = catalogue.load(name)
         timeout = {"type": "float", "default": self._connection.get_option("uml_timeout")}
         shared = {key: COMMON_ARGUMENTS[key] for key in getattr(operation, "COMMON", COMMON_ARGUMENTS)}
         spec = {**shared, "timeout": timeout, **operation.ARGUMENTS}

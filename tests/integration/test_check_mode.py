@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils import _operations
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
 from support import processes, uml
 from support.devices import image
 from support.every_module import FAILS_WITHOUT_AN_EVENT, ROWS, filled
@@ -34,19 +34,19 @@ CASES = [(name, number) for name, rows in ROWS.items() for number in range(len(r
 def test_every_module_and_every_state_has_a_row() -> None:
     """The list is made from the modules themselves, so that a new one cannot be forgotten."""
     modules = {path.stem for path in (CHECKOUT / "plugins" / "modules").glob("[!_]*.py")}
-    assert set(ROWS) == set(_operations.NAMES) == modules
+    assert set(ROWS) == set(catalogue.NAMES) == modules
     assert [(name, state) for name, state in states() if state not in tried(name)] == []
 
 
 def states() -> Iterator[tuple[str, Any]]:
     """Yield every module with each of its states, and with none where it has no such option."""
-    for name in _operations.NAMES:
-        yield from ((name, state) for state in _operations.load(name).ARGUMENTS.get("state", {}).get("choices", [None]))
+    for name in catalogue.NAMES:
+        yield from ((name, state) for state in catalogue.load(name).ARGUMENTS.get("state", {}).get("choices", [None]))
 
 
 def tried(name: str) -> set[Any]:
     """Return the states that a module's rows have."""
-    default = _operations.load(name).ARGUMENTS.get("state", {}).get("default")
+    default = catalogue.load(name).ARGUMENTS.get("state", {}).get("default")
     return {row.get("state", default) for row in ROWS[name]}
 
 
@@ -145,7 +145,7 @@ def test_check_mode_does_nothing_and_foretells(
 def arguments(name: str, number: int, folder: Path, timeout: float = 5.0) -> dict[str, Any]:
     """Return the arguments of a row, about an instance if the module is about one."""
     where = {"umid": "guest", "uml_dir": str(folder), "timeout": timeout}
-    named = getattr(_operations.load(name), "COMMON", where)
+    named = getattr(catalogue.load(name), "COMMON", where)
     return {**{key: value for key, value in where.items() if key in named}, **filled(ROWS[name][number], str(folder))}
 
 

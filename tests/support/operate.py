@@ -12,7 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.uml.mconsole.plugins.module_utils._arguments import argument_spec
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import load
+from ansible_collections.uml.mconsole.plugins.module_utils._operations.catalogue import load
 from ansible_collections.uml.mconsole.plugins.module_utils._operations.perform import perform
 
 

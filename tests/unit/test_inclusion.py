@@ -124,6 +124,15 @@ def test_nothing_is_large() -> None:
     assert [name for name in FILES if (CHECKOUT / name).is_file() and (CHECKOUT / name).stat().st_size > LARGE] == []
 
 
+def test_packages_hold_nothing_of_their_own() -> None:
+    """Sanity of ansible-core 2.17 wants it so."""
+    assert [
+        name
+        for name in FILES
+        if name.startswith("plugins/") and name.endswith("/__init__.py") and (CHECKOUT / name).stat().st_size
+    ] == []
+
+
 def test_sanity_ignores_nothing() -> None:
     assert [name for name in FILES if name.startswith("tests/sanity/ignore")] == []
 

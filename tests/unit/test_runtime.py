@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.uml.mconsole.plugins.module_utils import _operations
 from ansible_collections.uml.mconsole.plugins.module_utils._arguments import argument_spec
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
 from support.paths import CHECKOUT
 
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
@@ -29,7 +29,7 @@ def documentation(module: str) -> dict[str, Any]:
 
 
 def test_every_module_is_an_operation() -> None:
-    assert sorted(_operations.NAMES) == MODULES
+    assert sorted(catalogue.NAMES) == MODULES
 
 
 def test_every_module_is_in_the_action_group() -> None:
@@ -43,7 +43,7 @@ def test_every_module_goes_through_the_one_action() -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_an_operation_has_its_four_parts(name: str) -> None:
-    operation = _operations.load(name)
+    operation = catalogue.load(name)
     assert operation.SCOPE in ("console", "name", "host")
     assert isinstance(operation.ARGUMENTS, dict)
     assert isinstance(operation.CONSTRAINTS, dict)
@@ -52,7 +52,7 @@ def test_an_operation_has_its_four_parts(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_no_path_would_be_expanded_on_the_controller(name: str) -> None:
-    spec = argument_spec(_operations.load(name))["argument_spec"]
+    spec = argument_spec(catalogue.load(name))["argument_spec"]
     assert [key for key, value in spec.items() if value.get("type") == "path"] == []
 
 

@@ -21,7 +21,7 @@ from typing import IO, Any, Callable, Dict, Set
 
 from .._mconsole.errors import InputError
 from .._mconsole.sockets import Sockets
-from .._operations import load
+from .._operations.catalogue import load
 from .._operations.perform import failure, perform
 
 _ORDER_TIME = 30.0  # seconds that a controller may take to give its order, or to take an answer
