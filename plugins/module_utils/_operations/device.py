@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from .._model import transaction
-from .._model.device import report, wish
 from .._model.task import Task
 
 SCOPE = "console"
@@ -52,6 +50,9 @@ CONSTRAINTS: Dict[str, Any] = {"mutually_exclusive": [("config", option) for opt
 
 def run(task: Task) -> Dict[str, Any]:
     """Bring one device to its state; see the module's documentation."""
+    from .._model import transaction  # here, since a controller loads this file for each task, for its arguments alone
+    from .._model.device import report, wish
+
     params = task.params
     each = wish(params["name"], params)
     result = transaction.run(task, [each], force=params["force"], resume=params["resume"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from .._model import facts
 from .._model.task import Task
 
 SCOPE = "console"
@@ -21,6 +20,8 @@ CONSTRAINTS: Dict[str, Any] = {}
 
 def run(task: Task) -> Dict[str, Any]:
     """Gather, and return facts under setup's names and all else under ``uml``."""
+    from .._model import facts  # here, since a controller loads this file for each task, for its arguments alone
+
     subsets = facts.select(task.params["gather_subset"])
     standard, uml = facts.gather(task.console, subsets, task.params["interfaces"])
     here = {
