@@ -371,7 +371,7 @@ def expected_size(sight: Sight, flat: Flat) -> Optional[int]:
     except FileNotFoundError:
         return None
     length = _length(sight, path, found) if found is not None else None
-    return None if length is None else -(-length // SECTOR) * SECTOR
+    return None if length is None else (length + SECTOR - 1) // SECTOR * SECTOR
 
 
 def foresee(sight: Sight, sent: Flat) -> Flat:
