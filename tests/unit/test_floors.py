@@ -24,6 +24,7 @@ FLOORS = {
     "module_utils/_mconsole/wire": 1,
     "module_utils/_mconsole/commands": 1,
     "module_utils/_mconsole/names": 1,
+    "module_utils/_mconsole/numbers": 1,
     "module_utils/_mconsole/hostproc": 1,
     "module_utils/_mconsole": 2,
     "module_utils/_model": 3,

@@ -105,13 +105,13 @@ def _last_memory(command: Command, situation: Situation) -> bool:
 
 def available(meminfo: str, zoneinfo: str) -> int:
     """Return the bytes that a guest can still give to a process, what is on the lists of its processors included."""
-    known = re.search(r"^MemAvailable: +([0-9]+) kB", meminfo, re.MULTILINE)
+    known = re.search(r"^MemAvailable: +([0-9]{1,18}) kB", meminfo, re.MULTILINE)
     return listed(zoneinfo) + (int(known.group(1)) << 10 if known is not None else 0)
 
 
 def listed(zoneinfo: str) -> int:
     """Return the bytes of the free pages on the lists of a guest's processors, which meminfo counts as used."""
-    return sum(map(int, re.findall(r"^\s+count:\s+([0-9]+)", zoneinfo, re.MULTILINE))) * PAGE
+    return sum(map(int, re.findall(r"^[ \t]+count:[ \t]+([0-9]{1,18})\b", zoneinfo, re.MULTILINE))) * PAGE
 
 
 def _number(text: str) -> int:

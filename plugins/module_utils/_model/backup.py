@@ -288,7 +288,7 @@ def _make_directories(path: str) -> List[str]:
 
 def _is_clean(meminfo: str) -> bool:
     rows = [line.split() for line in meminfo.splitlines() if line.startswith(("Dirty:", "Writeback:"))]
-    return len(rows) == 2 and all(row[1] == "0" for row in rows)
+    return len(rows) == 2 and all(row[1:2] == ["0"] for row in rows)
 
 
 def _copy_backing(source: str, dest: str) -> str:

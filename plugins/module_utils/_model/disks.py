@@ -19,6 +19,7 @@ from typing import Collection, Dict, List, Optional, Tuple
 
 from .._mconsole import dangers
 from .._mconsole.errors import InputError
+from .._mconsole.numbers import whole
 from . import filelock
 from .cow_header import CowHeader, read_header
 from .row import REPLACE, DeviceClass, Flat, Meaning, Name, plain
@@ -127,12 +128,12 @@ def _serial(text: Optional[str]) -> Optional[str]:
 def _size(sight: Sight, unit: int) -> Optional[int]:
     """Return a disk's size in bytes: from sysfs, else from the list of partitions, which leaves empty disks out."""
     letter = chr(ord("a") + unit)
-    sectors = sight.attribute(f"block/ubd{letter}/size")
-    if sectors is not None and sectors.isdigit():
-        return int(sectors) * SECTOR
+    sectors = whole(sight.attribute(f"block/ubd{letter}/size"))
+    if sectors is not None:
+        return sectors * SECTOR
     rows = [line.split() for line in (sight.proc("partitions") or "").splitlines()]
-    found = [int(row[2]) * 1024 for row in rows if len(row) == 4 and row[3] == f"ubd{letter}"]
-    return found[0] if found else None
+    found = [whole(row[2]) for row in rows if len(row) == 4 and row[3] == f"ubd{letter}"]
+    return found[0] * 1024 if found and found[0] is not None else None
 
 
 def mounts(sight: Sight, unit: int) -> Optional[List[str]]:

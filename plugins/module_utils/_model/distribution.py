@@ -44,9 +44,9 @@ FAMILIES = {
     "Suse": ("openSUSE", "openSUSE Leap", "openSUSE Tumbleweed", "SLES", "SLED"),
 }
 _FAMILY = {name: family for family, names in FAMILIES.items() for name in names}
-_CODENAME = re.compile(r"\((\D+)\)|,\s*(\D+)")
-_PRETTY_CODENAME = re.compile(r"[^(]+ \(([^)]+)\)")
-_MINOR = re.compile(r"(\d+)\.(\d+)")
+_CODENAME = re.compile(r"\(([^\d()]+)\)|,\s*(\D+)")
+_PRETTY_CODENAME = re.compile(r"(?<=[^(]) \(([^()]+)\)")
+_MINOR = re.compile(r"(?<!\d)(\d+)\.(\d+)")
 
 
 def os_release(text: str) -> Dict[str, str]:

@@ -11,11 +11,14 @@ cmdline), and only then looked into. Addresses cannot be had: no file that shows
 
 from __future__ import annotations
 
+import itertools
 import re
+import time
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from .._mconsole.console import Console
 from .._mconsole.errors import DangerError, InputError
+from .._mconsole.numbers import whole
 from . import classes, disks, guestfiles
 from .distribution import distribution, has_debian_version, os_release
 from .row import DeviceClass
@@ -25,21 +28,29 @@ Facts = Dict[str, Any]
 Found = Tuple[Facts, Facts]  # under setup's names, and under ansible_facts.uml
 
 _PAUSED = "the instance is paused, and reading its files then can freeze it"
+_LATE = "the guest took so long to answer before that it was not asked"
 _NO_SYSFS = "the guest has no sysfs at /sys"
 _INTERFACE_NAME = re.compile(r"(?=.{1,15}\Z)[^\s/*]+\*?")  # IFNAMSIZ - 1 characters, a star at the end only
-_LONGEST = 1 << 18  # characters of a file that are looked at: a guest may put anything into its own
-_MANY = 64  # interfaces of one series that are looked for at most
+_LONGEST = 1 << 18  # characters of a list that are looked at: a guest may put anything into its files
+_LONG = 1 << 14  # characters of any other file
+_LISTS = ("1/mounts", "partitions", "interrupts", "meminfo", "cpuinfo")
+_MANY = 64  # devices, interfaces, or interfaces of one series that are looked at at most
+TIME = 60.0  # seconds for all of it; measured: some hundredths, a few on a busy host
 _COUNTERS = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
 LINES = ("con", "ssl")
 _KEYS = ("rsa", "ecdsa", "ed25519")
 
 
 class Guest(Sight):
-    """A sight that remembers what was out of it, and what came cut; ``series`` are further interfaces to look for."""
+    """A sight that remembers what was out of it, and what came cut; ``wanted`` are further interfaces to look for.
 
-    def __init__(self, console: Console, interfaces: Sequence[str] = ()) -> None:
+    After ``seconds`` nothing more is asked: a guest may answer each question, and take its time.
+    """
+
+    def __init__(self, console: Console, interfaces: Sequence[str] = (), seconds: float = TIME) -> None:
         super().__init__(console)
         self.wanted = interfaces
+        self._deadline = time.monotonic() + seconds
         self.unavailable: Dict[str, str] = {}
         self.truncated: List[str] = []
         self._sysfs: Optional[bool] = None
@@ -55,9 +66,10 @@ class Guest(Sight):
             self.unavailable[f"proc {path}"] = _PAUSED
             return None
         text = self._answer(f"proc {path}")
-        if text is not None and len(text) > _LONGEST:
-            self.truncated.append(f"proc {path}")
-            text = text[:_LONGEST]
+        longest = _LONGEST if path in _LISTS else _LONG
+        if text is not None and len(text) > longest:
+            self._note_cut(f"proc {path}")
+            text = text[:longest]
         return text[1:] if text and text.startswith("\n") else text
 
     def text(self, path: str) -> str:
@@ -82,31 +94,52 @@ class Guest(Sight):
     def interfaces(self) -> List[str]:
         """Return the names of the interfaces that are there, as far as they can be known."""
         if self._interfaces is None:
-            self._interfaces = [] if self.blind else list(_interfaces(self))
+            self._interfaces = [] if self.blind else self.some(_interfaces(self), "interfaces")
         return self._interfaces
+
+    def some(self, found: Iterable[str], what: str) -> List[str]:
+        """Return as many names as are looked at, and remember whether there were more."""
+        names = list(itertools.islice(found, _MANY + 1))
+        if len(names) > _MANY:
+            self._note_cut(what)
+        return names[:_MANY]
 
     def is_there(self, path: str) -> bool:
         """Tell whether a file is there, where it need not be; costs the guest a line in its kernel log if not."""
         found = self.proc(path) is not None
-        self.unavailable.pop(f"proc {path}", None)
+        if not self._is_late():
+            self.unavailable.pop(f"proc {path}", None)
         return found
 
-    def knows(self, kind: DeviceClass) -> bool:
+    def knows(self, kind: DeviceClass) -> Optional[bool]:
         """Tell whether the kernel knows a class of devices; while it boots, lines are not there yet and waited for."""
+        if self._is_late():
+            self.unavailable[kind.probe] = _LATE
+            return None
         reply = self.reply(kind.probe) if kind.name in LINES else self._console.request(kind.probe)
         return reply.text != UNKNOWN_CLASS
 
     def _answer(self, text: str) -> Optional[str]:
+        if self._is_late():
+            self.unavailable[text] = _LATE
+            return None
         try:
             reply = self.reply(text)
-        except DangerError as err:
+        except (DangerError, InputError) as err:  # a name of the guest's own may be anything
             self.unavailable[text] = str(err)
             return None
-        if reply.truncated and text not in self.truncated:
-            self.truncated.append(text)
+        if reply.truncated:
+            self._note_cut(text)
         if not reply.ok:
             self.unavailable[text] = reply.text.strip() or f"error {reply.err}"
         return reply.text if reply.ok else None
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
+
+    def _note_cut(self, what: str) -> None:
+        if what not in self.truncated:
+            self.truncated.append(what)
 
 
 # One function a subset.
@@ -142,7 +175,7 @@ def _devices(guest: Guest) -> Found:
     if not guest.has_sysfs:
         return {}, {}
     found = guestfiles.partitions(guest.text("partitions"))
-    return {"devices": {name: _device(guest, name, parts) for name, parts in found.items()}}, {}
+    return {"devices": {name: _device(guest, name, found[name]) for name in guest.some(found, "devices")}}, {}
 
 
 def _device(guest: Guest, name: str, parts: Iterable[str]) -> Facts:
@@ -157,8 +190,8 @@ def _device(guest: Guest, name: str, parts: Iterable[str]) -> Facts:
         "scheduler_mode": guestfiles.selected(queue["scheduler"]),
         "support_discard": "0" if queue["discard_max_hw_bytes"] == "0" else queue["discard_granularity"],
         "sectorsize": sector,
-        **_size(guest, f"block/{name}", guestfiles.number(sector) or 512),
-        "partitions": {part: _partition(guest, f"block/{name}/{part}") for part in parts},
+        **_size(guest, f"block/{name}", whole(sector) or 512),
+        "partitions": {part: _partition(guest, f"block/{name}/{part}") for part in guest.some(parts, "partitions")},
     }
 
 
@@ -170,7 +203,7 @@ def _partition(guest: Guest, path: str) -> Facts:
 
 
 def _size(guest: Guest, path: str, sector: int) -> Facts:
-    sectors = (guestfiles.number(guest.attribute(f"{path}/size")) or 0) * 512 // sector
+    sectors = (whole(guest.attribute(f"{path}/size")) or 0) * 512 // sector
     return {"sectors": sectors, "size": guestfiles.human_size(float(sectors * sector))}
 
 
@@ -216,7 +249,7 @@ def _interface(guest: Guest, name: str) -> Facts:
     mac = values["address"]
     return {
         "device": name,
-        "mtu": guestfiles.number(values["mtu"]),
+        "mtu": whole(values["mtu"]),
         "active": values["operstate"] != "down",
         "type": guestfiles.INTERFACE_TYPES.get(values["type"], "unknown"),
         "promisc": guestfiles.is_promiscuous(values["flags"]),
@@ -254,7 +287,7 @@ def _statistics(guest: Guest) -> Found:
 
 
 def _counter(guest: Guest, name: str, key: str) -> Optional[int]:
-    return guestfiles.number(guest.attribute(f"class/net/{name}/statistics/{key}"))
+    return whole(guest.attribute(f"class/net/{name}/statistics/{key}"))
 
 
 def _ssh_keys(guest: Guest) -> Found:
@@ -353,14 +386,15 @@ def check_interface(name: str) -> str:
     return name
 
 
-def gather(console: Console, subsets: Sequence[Subset], interfaces: Sequence[str] = ()) -> Found:
+def gather(console: Console, subsets: Sequence[Subset], interfaces: Sequence[str] = (), seconds: float = TIME) -> Found:
     """Return the facts under setup's names, and those under ``uml``; each query is sent once.
 
-    Of a paused instance only what its console itself answers is there, since reading a file can freeze it.
+    Of a paused instance only what its console itself answers is there, since reading a file can freeze it. What was
+    not asked after so many seconds is told as unavailable.
 
     :raises UnansweredError: when the instance hangs
     """
-    guest = Guest(console, [check_interface(name) for name in interfaces])
+    guest = Guest(console, [check_interface(name) for name in interfaces], seconds)
     standard: Facts = {}
     uml: Facts = {"state": _STATES[console.paused()], "gather_subset": [row.name for row in subsets]}
     for row in subsets:

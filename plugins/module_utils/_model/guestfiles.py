@@ -14,25 +14,19 @@ import re
 import shlex
 from typing import Any, Dict, List, Optional, Tuple
 
+from .._mconsole.numbers import real, whole
+
 Facts = Dict[str, Any]
 
-_VERSION = re.compile(r"(\S+) (.*) (\S+) (#.*) (\S+)")  # a node name may hold spaces
+_VERSION = 1024  # characters; five words of at most 64
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _INTERFACE = re.compile(r"\b(?:vec|eth)[0-9]+\b")
 _BOOT_INTERFACE = re.compile(r"(?:^|\s)((?:vec|eth)[0-9]+)[=:]")
 _PARTITION = re.compile(r"(?<=[0-9])p[0-9]+$|(?<=[^0-9])[0-9]+$")
-_SELECTED = re.compile(r"\[(.*)\]")
+_SELECTED = re.compile(r"\[([^][]*)\]")
 _UNITS = ("Bytes", "KB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 INTERFACE_TYPES = {"1": "ether", "32": "infiniband", "512": "ppp", "772": "loopback", "65534": "tunnel"}
 _PROMISCUOUS = 0x0100  # IFF_PROMISC
-
-
-def number(text: Optional[str], base: int = 10) -> Optional[int]:
-    """Return the number that a text is, or None."""
-    try:
-        return int(text or "", base)
-    except ValueError:
-        return None
 
 
 def human_size(size: float) -> str:
@@ -46,16 +40,18 @@ def human_size(size: float) -> str:
 
 def platform(version: str) -> Facts:
     """Return the facts in the answer to ``version``: ``Linux <nodename> <release> <version> <machine>``."""
-    match = _VERSION.fullmatch(version.strip())
-    if match is None:
+    system, _space, rest = version[:_VERSION].strip().partition(" ")
+    rest, _space, machine = rest.rpartition(" ")
+    rest, hash_, build = rest.rpartition(" #")
+    nodename, space, release = rest.rpartition(" ")  # a node name may hold spaces
+    if not hash_ or not space or any(len(word.split()) != 1 for word in (system, release, machine)):
         return {}
-    system, nodename, release, build, machine = match.groups()
     return {
         "system": system,
         "nodename": nodename,
         "hostname": nodename.split(".")[0],
         "kernel": release,
-        "kernel_version": build,
+        "kernel_version": f"#{build}",
         "machine": machine,
         "architecture": "i386" if re.fullmatch(r"i[3456]86", machine) else machine,
     }
@@ -85,23 +81,20 @@ def _as_list(value: Any) -> List[Any]:
 
 def loadavg(text: str) -> Facts:
     """Return the load of /proc/loadavg."""
-    words = text.split()
-    try:
-        return {"loadavg": {key: float(word) for key, word in zip(("1m", "5m", "15m"), words[:3])}} if words else {}
-    except ValueError:
-        return {}
+    found = [real(word) for word in text.split()[:3]]
+    return {"loadavg": dict(zip(("1m", "5m", "15m"), found))} if found and None not in found else {}
 
 
 def uptime(text: str) -> Facts:
     """Return the whole seconds of /proc/uptime."""
-    seconds = number(text.partition(".")[0])
+    seconds = whole(text.partition(".")[0])
     return {} if seconds is None else {"uptime_seconds": seconds}
 
 
 def memory(text: str) -> Facts:
     """Return the memory of /proc/meminfo in MiB, rounded down."""
     pairs = (line.partition(":") for line in text.splitlines())
-    sizes = {name: number(value.split()[0]) for name, _colon, value in pairs if value.split()}
+    sizes = {name: whole(value.split()[0]) for name, _colon, value in pairs if value.split()}
     mib = {name.lower(): size // 1024 for name, size in sizes.items() if size is not None}
     wanted = ("memtotal", "memfree", "swaptotal", "swapfree")
     if not mib:
@@ -152,8 +145,8 @@ def _mount(fields: List[str]) -> Facts:
         "device": device,
         "fstype": fstype,
         "options": options,
-        "dump": number(fields[4]) or 0,
-        "passno": number(fields[5]) or 0,
+        "dump": whole(fields[4]) or 0,
+        "passno": whole(fields[5]) or 0,
     }
 
 
@@ -198,7 +191,7 @@ def interfaces_at_boot(line: str) -> List[str]:
 
 def is_promiscuous(flags: str) -> bool:
     """Tell it from an interface's flags, such as ``0x1002``."""
-    return bool((number(flags, 16) or 0) & _PROMISCUOUS)
+    return bool((whole(flags, 16) or 0) & _PROMISCUOUS)
 
 
 def resolver(text: str) -> Facts:

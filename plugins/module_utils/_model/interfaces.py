@@ -18,6 +18,7 @@ from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple,
 
 from .._mconsole import hostproc
 from .._mconsole.errors import InputError
+from .._mconsole.numbers import whole
 from .row import REPLACE, DeviceClass, Flat, Meaning, plain
 from .sight import Sight
 
@@ -168,12 +169,12 @@ def _reader(kind: str, platform: str) -> Callable[[Sight, int], Flat]:
         there = named or sight.attribute(f"bus/platform/devices/{platform}.{unit}/uevent") is not None
         if not there:
             return {"state": "absent"}
-        flags = sight.attribute(f"class/net/{name}/flags")
+        flags = whole(sight.attribute(f"class/net/{name}/flags"), 16)
         return {
             "state": "present",
             "mac": sight.attribute(f"class/net/{name}/address"),
             "mtu": sight.attribute(f"class/net/{name}/mtu"),
-            "up": None if flags is None else bool(int(flags, 16) & 1),
+            "up": None if flags is None else bool(flags & 1),
             "renamed": not named,
         }
 

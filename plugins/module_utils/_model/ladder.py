@@ -168,9 +168,9 @@ def guest_handles_cad(console: Console) -> bool:
 def is_flushed(console: Console) -> bool:
     """Tell whether the guest's disks are read-only and nothing waits to be written."""
     memory = console.proc("meminfo") or ""
-    waiting = [line for line in memory.splitlines() if line.startswith(("Dirty:", "Writeback:"))]
+    waiting = [line.split() for line in memory.splitlines() if line.startswith(("Dirty:", "Writeback:"))]
     table = console.proc("mounts")
-    if table is None or not waiting or any(line.split()[1] != "0" for line in waiting):
+    if table is None or not waiting or any(words[1:2] != ["0"] for words in waiting):
         return False
     return all(
         "ro" in each["options"].split(",")

@@ -70,9 +70,9 @@ def read(sight: Sight) -> Reading:
     meminfo, zoneinfo = sight.proc("meminfo"), sight.proc("zoneinfo")
     if not meminfo or not zoneinfo:
         raise RefusedError(f"{sight.umid} does not show its memory", umid=sight.umid, command="proc meminfo")
-    counters = _counters(meminfo)
+    counters = {"MemTotal": 0, "MemFree": 0, **_counters(meminfo)}
     listed = dangers.listed(zoneinfo)
-    low = sum(map(int, re.findall(r"^\s+low\s+(\d+)", zoneinfo, re.MULTILINE))) * dangers.PAGE
+    low = sum(map(int, re.findall(r"^[ \t]+low[ \t]+([0-9]{1,18})\b", zoneinfo, re.MULTILINE))) * dangers.PAGE
     free = counters["MemFree"] + listed
     accounted = sum(counters.get(name, 0) for name in _ACCOUNTED) + listed
     own = next(value for series, value in _OWN if sight.series() >= series)
@@ -88,7 +88,7 @@ def read(sight: Sight) -> Reading:
 
 
 def _counters(meminfo: str) -> Dict[str, int]:
-    rows = re.findall(r"^(\w+):\s+(\d+) kB$", meminfo, re.MULTILINE)
+    rows = re.findall(r"^(\w+):[ \t]+([0-9]{1,18}) kB$", meminfo, re.MULTILINE)
     return {name: int(value) * KIB for name, value in rows}
 
 

@@ -18,6 +18,7 @@ from typing import Collection, List
 
 from .._mconsole import hostproc
 from .._mconsole.errors import InputError
+from .._mconsole.numbers import whole
 from .row import ADD, DeviceClass, Flat, Meaning, plain
 from .sight import Sight
 
@@ -27,7 +28,7 @@ from .sight import Sight
 def parse_virtio(raw: str) -> Flat:
     """Return the options in ``socket:virtio id``."""
     socket, colon, number = raw.rpartition(":")
-    if not colon or not number.isdigit():
+    if not colon or not number.isdigit() or whole(number) is None:
         raise InputError(f"a virtio device is set by SOCKET:VIRTIO_ID, and not by {raw!r}")
     return {"socket": socket, "virtio_id": int(number)}
 
@@ -60,7 +61,7 @@ def read_virtio(sight: Sight, unit: int) -> Flat:
         if this == str(unit):
             uevent = sight.attribute(f"bus/platform/devices/virtio-uml.{unit}/uevent")
             bound = None if uevent is None else "DRIVER=" in uevent
-            return {"state": "present", "socket": socket, "virtio_id": int(number), "bound": bound}
+            return {"state": "present", "socket": socket, "virtio_id": whole(number), "bound": bound}
     return {"state": "absent"}
 
 

@@ -16,6 +16,7 @@ from .._mconsole import hostproc
 from .._mconsole.console import Console
 from .._mconsole.dangers import Situation
 from .._mconsole.errors import UnansweredError
+from .._mconsole.numbers import real
 from .._mconsole.wire import Reply
 
 Identity = Tuple[int, int]  # st_dev, st_ino
@@ -102,7 +103,7 @@ class Sight(Situation):
             words = (self._console.proc("uptime") or "").split()
         except UnansweredError:
             return False
-        return not words or float(words[0]) < _YOUNG
+        return not words or (real(words[0]) or 0.0) < _YOUNG
 
     # What the VM host shows.
 
@@ -119,7 +120,7 @@ class Sight(Situation):
         """
         pid = self.pid
         cwd = hostproc.link(f"/proc/{pid}/cwd")
-        if pid is None or cwd is None:
+        if pid is None or cwd is None or "\0" in path:
             return None
         root = "" if _same_namespace(pid) else f"/proc/{pid}/root"
         return root + os.path.join(cwd, path)

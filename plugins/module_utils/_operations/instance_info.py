@@ -18,12 +18,14 @@ from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
 from .._model import census, door, machine
 from .._model.task import Task
+from .perform import bug
 
 SCOPE = "host"
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "gather_subset": {"type": "list", "elements": "str"},
 }
 CONSTRAINTS: Dict[str, Any] = {}
+_FACTS_TIME = 10.0  # seconds for those of one instance; a slow one must not take away those of all others
 Seen = Tuple[Instance, Probe]
 
 
@@ -79,9 +81,11 @@ def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[census.Row], sub
             return {"facts": None}
         console = Console(instance.place.console, instance.place.umid, task.timeout, task.sockets, read_only=True)
         try:
-            standard, uml = facts.gather(console, chosen)
+            standard, uml = facts.gather(console, chosen, seconds=max(_FACTS_TIME, 2 * task.timeout))
         except Error as err:
             return {"facts": None, "facts_error": str(err)}
+        except Exception as err:
+            return {"facts": None, "facts_error": str(bug(err))}
         return {"facts": {**standard, "uml": uml}}
 
     if seen:

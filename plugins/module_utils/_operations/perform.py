@@ -117,7 +117,7 @@ def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, socket
                 place = waiting.pop()
             except IndexError:
                 return
-            results[place] = _run(operation, Task(params, check, place, sockets))
+            results[place] = _isolated(operation, Task(params, check, place, sockets))
 
     sockets.start()
     threads = [threading.Thread(target=work) for _each in range(min(MAX_THREADS, len(places)))]
@@ -126,6 +126,19 @@ def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, socket
     for thread in threads:
         thread.join()
     return _together({_key(place, places): results[place] for place in places}, warnings)
+
+
+def _isolated(operation: ModuleType, task: Task) -> Result:
+    """Run it on one of many, which must not lose their results by what this one's guest says."""
+    try:
+        return _run(operation, task)
+    except Exception as err:
+        return {**failure(bug(err)), "umid": task.umid, "commands": list(task.sent)}
+
+
+def bug(err: Exception) -> Error:
+    """Return the error that tells of a fault of ours."""
+    return Error(f"a bug of the collection: {type(err).__name__}: {err}", kind="bug")
 
 
 def _key(place: Place, places: List[Place]) -> str:

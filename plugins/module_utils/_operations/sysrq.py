@@ -10,6 +10,7 @@ from typing import Any, Dict
 
 from .._mconsole import commands
 from .._mconsole.errors import Error, RefusedError
+from .._mconsole.numbers import whole
 from .._mconsole.wire import Reply
 from .._model import verb
 from .._model.task import Task
@@ -67,12 +68,12 @@ def _check_restart(task: Task) -> None:
     :raises RefusedError: when the guest would ignore it
     """
     try:
-        text = (task.console.proc("sys/kernel/sysrq") or "").strip()
+        allowed = whole(task.console.proc("sys/kernel/sysrq"))
         release = task.console.release()
     except Error:
         return
-    if text.isdigit() and int(text) != 1 and not int(text) & _MAY_BOOT:
-        raise _refusal(task, "b", f"the guest's kernel.sysrq is {text}", said="")
+    if allowed not in (None, 1) and not (allowed or 0) & _MAY_BOOT:
+        raise _refusal(task, "b", f"the guest's kernel.sysrq is {allowed}", said="")
     if release.startswith("6."):
         task.warn(f"Linux {release} mostly hangs when it is restarted by sysrq b; the console command reboot does not")
 
