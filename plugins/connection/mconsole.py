@@ -22,6 +22,8 @@ description:
 notes:
   - The VM host needs a Python of version 3.8 or later and nothing else.
   - The client ends by itself after two minutes without a task.
+  - A task with C(async) is refused. C(timeout) of a task and O(uml_timeout) bound how long it may take, and C(forks) is
+    how many instances work at the same time.
   - ssh is told to give up a VM host that has been silent for three times C(ansible_timeout)
     (C(ServerAliveInterval), C(ServerAliveCountMax)), unless C(ansible_ssh_args) and the like say otherwise.
 extends_documentation_fragment:
@@ -158,11 +160,12 @@ class Connection(SshConnection):
     def _build_command(self, binary: str, subsystem: str, *other_args: Any) -> list[bytes]:
         """Let ssh itself notice that the network is gone, which TCP alone takes a quarter of an hour for.
 
-        These words stand last, so whatever the user's options say of it counts.
+        These words stand last, so whatever the user's options say of it counts. A terminal would garble what goes
+        to the client and what comes from it, so -T has the last word there.
         """
         pulse = ("-o", f"ServerAliveInterval={max(round(float(self.get_option('timeout'))), 1)}")
         counted = ("-o", "ServerAliveCountMax=2")
-        words: list[bytes] = super()._build_command(binary, subsystem, *pulse, *counted, *other_args)
+        words: list[bytes] = super()._build_command(binary, subsystem, *pulse, *counted, "-T", *other_args)
         return words
 
     def ssh_words(self, *words: str) -> list[str]:
@@ -178,6 +181,10 @@ class Connection(SshConnection):
             self.become = held
 
     # What core asks of a connection.
+
+    def is_pipelining_enabled(self, wrap_async: bool = False) -> bool:
+        """Take every module as a whole; core's ssh would write files where it is told to ask for a terminal."""
+        return not wrap_async
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         """Send a console command, or run a module of this collection; refuse what is neither."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.plugins import loader
+from ansible.utils import plugin_docs
 
 from ansible_collections.uml.mconsole.plugins.module_utils._arguments import argument_spec
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
@@ -60,3 +62,13 @@ def test_no_path_would_be_expanded_on_the_controller(name: str) -> None:
 def test_a_module_documents_what_it_supports(name: str) -> None:
     fragments = documentation(name)["extends_documentation_fragment"]
     assert any(each.startswith("uml.mconsole.attributes") for each in fragments)
+
+
+def test_the_connection_has_every_option_of_ssh() -> None:
+    found = []
+    for name in ("ansible.builtin.ssh", "uml.mconsole.mconsole"):
+        path = loader.connection_loader.find_plugin_with_context(name).plugin_resolved_path
+        found.append(set(plugin_docs.get_docstring(path, loader.fragment_loader)[0]["options"]))
+    theirs, ours = found
+    assert len(theirs) > 25
+    assert theirs - ours == set()
