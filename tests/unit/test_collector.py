@@ -22,6 +22,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._model import pattern
 from ansible_collections.uml.mconsole.plugins.module_utils._model.follower import Follower
 from ansible_collections.uml.mconsole.plugins.module_utils._model.recorder import Recorder
 from ansible_collections.uml.mconsole.plugins.module_utils._model.watched import Allowance
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
 
 # The notify socket.
 
@@ -307,5 +308,5 @@ def test_an_allowance_is_a_burst_and_then_a_rate(monkeypatch: pytest.MonkeyPatch
 def test_the_carried_program_is_whole_and_has_no_ansible() -> None:
     found = carry.sources()
     assert {"uml_mconsole._client.collect", "uml_mconsole._model.journal", "uml_mconsole._client.boot"} <= set(found)
-    assert not [name for name in found if name.startswith("uml_mconsole._operations.") and not name.endswith("perform")]
+    assert not {f"uml_mconsole._operations.{name}" for name in catalogue.NAMES} & set(found)
     assert all(isinstance(source, str) for source in found.values())
