@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible.vars.clean import remove_internal_keys
 
 from ansible_collections.uml.mconsole.plugins.module_utils._model.task import COMMON_ARGUMENTS
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
@@ -30,7 +31,9 @@ class ActionModule(ActionBase):
             return {**result, **self._execute_module(task_vars=task_vars)}
         name = self._task.action.rpartition(".")[2]
         params = self._params(name)
-        result.update(self._connection.call(name, params, bool(self._task.check_mode)))
+        answer = self._connection.call(name, params, bool(self._task.check_mode))
+        remove_internal_keys(answer)  # as of a module: a VM host must not add hosts to the inventory
+        result.update(answer)
         return _unsafe.mark(result)
 
     def _params(self, name: str) -> dict[str, Any]:

@@ -125,7 +125,13 @@ class Connection(SshConnection):
         answer = self.channel.call(order)
         if "fault" in answer:
             raise AnsibleError(f"The local client on {self._vm_host} failed, which is a bug of it: {answer['fault']}")
-        return answer["result"]
+        result = answer.get("result")
+        if not isinstance(result, dict):
+            raise AnsibleError(
+                f"The local client on {self._vm_host} was lost after the order had been sent (it answered"
+                " with no result): it may have happened."
+            )
+        return result
 
     @property
     def channel(self) -> Channel:
@@ -210,7 +216,7 @@ class Connection(SshConnection):
             environment["UML_MCONSOLE_DIR"] = self.get_option("uml_dir")
         text = payload.decode("utf-8", "surrogateescape")
         done = self._send({"kind": "module", "payload": text, "environment": environment})
-        return done["rc"], to_bytes(done["stdout"]), to_bytes(done["stderr"])
+        return done.get("rc", 1), to_bytes(done.get("stdout", "")), to_bytes(done.get("stderr", ""))
 
     def _ping(self) -> tuple[int, bytes, bytes]:
         """Answer ping for the instance: pong when its console answers."""

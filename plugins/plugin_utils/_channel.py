@@ -12,10 +12,14 @@ order is sent (the client greets first), rebuilt once, and never reported as a f
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import re
 import socket
+import stat
+import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol
@@ -27,8 +31,12 @@ from . import _pack
 IDLE = 120  # seconds after which a client that nobody asks ends by itself
 SILENCE = 30.0  # seconds without a beat after which a client counts as lost
 _SLOW = 1.0  # seconds; a failure that took longer is that of all forks that waited for it
+_GREETING = 1 << 16  # bytes
+_ANSWER = 256 << 20  # bytes: what many guests say at once
+_CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 EXEC_MEMORY = 300.0  # seconds for which a VM host that refused to forward is asked one exec a task
 
+_SOCKET = re.compile(r"/[\w./+@-]+")  # ssh would take a colon for the next part of what is to be forwarded
 Order = dict[str, Any]
 Answer = dict[str, Any]
 
@@ -118,20 +126,21 @@ class Channel:
     def _greeted(self) -> Iterator[tuple[socket.socket, Any]]:
         """Yield (socket, its file) of a client that has greeted.
 
-        :raises Stale: when nobody did
+        :raises Stale: when nobody did, or somebody else
         """
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, contextlib.ExitStack() as stack:
+            stream = sock.makefile("rwb")
+            stack.callback(_close, stream)
             try:
                 sock.settimeout(self._timeout)
                 sock.connect(self.address)
-                stream = sock.makefile("rwb")
-                line = stream.readline()
+                _check_peer(sock)
+                line = stream.readline(_GREETING)
             except OSError as err:
                 raise Stale(str(err), isinstance(err, TimeoutError)) from err
-            if not line:
-                raise Stale("the other end is closed")
-            with stream:
-                yield sock, stream
+            if "code" not in (_value(line) or {}):
+                raise Stale("what is at the other end does not greet" if line else "the other end is closed")
+            yield sock, stream
 
     def _converse(self, order: Order) -> Answer:
         with self._greeted() as (sock, stream):
@@ -145,8 +154,10 @@ class Channel:
 
     def _listen(self, stream: Any) -> Answer:
         """Return the answer behind the beats."""
-        while line := stream.readline():
-            answer = json.loads(line)
+        while line := stream.readline(_ANSWER):
+            answer = _value(line)
+            if answer is None:
+                raise self._lost("it said what is no answer")
             if "beat" not in answer:
                 return answer
         raise self._lost("the connection was closed")
@@ -178,9 +189,15 @@ class Channel:
         stay = {"mode": "serve", "code": _pack.code(), "idle": IDLE}
         order = {"mode": "start", "key": f"c-{self._key}", "command": command, "order": stay}
         remote = self._run(order, become=False).get("socket")
+        if not isinstance(remote, str) or not _SOCKET.fullmatch(remote):
+            raise AnsibleConnectionFailure(f"{self._transport.where} names no socket of a local client: {remote!r}")
         self._transport.unlead(self.address)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.unlink(self.address)
+        except FileNotFoundError:
+            pass
+        except OSError as err:
+            raise _not_ours(self.address, err.strerror) from err
         self._transport.lead(self.address, remote)
 
     @contextlib.contextmanager
@@ -188,7 +205,7 @@ class Channel:
         """Let one fork at a time build."""
         began = time.monotonic()
         try:
-            stream = open(self.address + ".lock", "a+", encoding="utf-8")  # noqa: SIM115  # what is done under it has errors of its own
+            stream = _own_file(self.address + ".lock")
         except OSError as err:
             raise AnsibleConnectionFailure(
                 f"the controller cannot keep its way to {self._transport.where} in {os.path.dirname(self.address)}"
@@ -209,7 +226,7 @@ class Channel:
         if status != 0 or answer is None:
             raise AnsibleConnectionFailure(self._no_start(status, err.decode("utf-8", "replace").strip(), lines))
         if answer.get("failed"):
-            raise AnsibleConnectionFailure(f"{answer['msg']} (VM host {self._transport.where})")
+            raise AnsibleConnectionFailure(f"{answer.get('msg')} (VM host {self._transport.where})")
         return answer
 
     def _no_start(self, status: int, said: str, lines: list[str]) -> str:
@@ -222,13 +239,14 @@ class Channel:
 
     def _remembers_exec(self) -> bool:
         with contextlib.suppress(OSError):
-            age = time.time() - os.stat(self.address + ".exec").st_mtime
-            return 0 <= age < EXEC_MEMORY  # below 0 the clock was set back, by nobody knows how much
+            found = os.lstat(self.address + ".exec")
+            age = time.time() - found.st_mtime  # below 0 the clock was set back, by nobody knows how much
+            return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and 0 <= age < EXEC_MEMORY
         return False
 
     def _remember_exec(self) -> None:
-        with contextlib.suppress(OSError), open(self.address + ".exec", "w", encoding="ascii"):
-            pass
+        with contextlib.suppress(AnsibleConnectionFailure, OSError), _own_file(self.address + ".exec") as found:
+            os.utime(found.fileno())
 
 
 class _Failures:
@@ -256,7 +274,8 @@ class _Failures:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Write down a failure that took its time; one at once may be this fork's bad luck alone."""
-        self._stream.truncate(0)
+        self._stream.seek(0)
+        self._stream.truncate()
         if isinstance(error, AnsibleConnectionFailure) and time.monotonic() - self._tried > _SLOW:
             json.dump({"at": time.monotonic(), "msg": str(error)}, self._stream)
             self._stream.flush()
@@ -265,8 +284,56 @@ class _Failures:
 def _last_value(lines: list[str]) -> Answer | None:
     """Return the JSON object of the last line that is one."""
     for line in reversed(lines):
-        if line.startswith("{"):
-            with contextlib.suppress(ValueError):
-                value: Answer = json.loads(line)
-                return value
+        value = _value(line)
+        if value is not None:
+            return value
     return None
+
+
+def _value(line: str | bytes) -> Answer | None:
+    """Return the JSON object that a line is, or None."""
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(line)
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def _close(stream: Any) -> None:
+    """Close a stream; what could not be written before cannot be written now either, and has been told."""
+    with contextlib.suppress(OSError):
+        stream.close()
+
+
+def _check_peer(sock: socket.socket) -> None:
+    """See that a socket leads to a process of our own: ssh's master, or whoever made the client listen.
+
+    :raises Stale: when it is somebody else's, in a directory that others may write to
+    """
+    _pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    if uid != os.geteuid():
+        raise Stale(f"user {uid} listens there")
+
+
+def _own_file(path: str) -> IO[str]:
+    """Open a file of this user beside the sockets, made if need be; a link, or another's, is not taken.
+
+    :raises AnsibleConnectionFailure: then
+    :raises OSError: when it cannot be made
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as err:
+        if err.errno != errno.ELOOP:
+            raise
+        raise _not_ours(path, "it is a link") from err
+    found = os.fstat(descriptor)
+    if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise _not_ours(path, f"it belongs to user {found.st_uid}")
+    return os.fdopen(descriptor, "r+", encoding="utf-8")
+
+
+def _not_ours(path: str, why: str | None) -> AnsibleConnectionFailure:
+    return AnsibleConnectionFailure(
+        f"{path} cannot be used: {why}; let ansible_control_path_dir name a directory that only you can write to"
+    )

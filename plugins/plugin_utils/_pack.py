@@ -22,10 +22,12 @@ _OLD = "sys.version_info<(3,8) and sys.exit('Python 3.8 or later is needed, this
 _RUN = "b=s.read(int(s.readline()));exec(compile(zlib.decompress(b),'boot','exec'),dict(BLOB=b,STREAM=s))"
 
 # The first words on a VM host, for sh -c: one takes the program from its stdin, the other from the first connection
-# to the listening socket that is its stdin.
+# to the listening socket that is its stdin, which is to be of the user who made that listen.
 STUB = f"import sys,zlib;{_OLD};s=sys.stdin.buffer;{_RUN}"
 LISTENING_STUB = (
-    f"import socket,sys,zlib;{_OLD};l=socket.socket(fileno=0);s=l.accept()[0].makefile('rb');l.detach();{_RUN}"
+    f"import socket,sys,zlib;{_OLD};u=lambda x:x.getsockopt(socket.SOL_SOCKET,socket.SO_PEERCRED,12)[4:8];"
+    f"l=socket.socket(fileno=0);c=l.accept()[0];u(c)==u(l) or sys.exit('a stranger came');"
+    f"s=c.makefile('rb');l.detach();{_RUN}"
 )
 _FILE = """\
 #!/usr/bin/env python3

@@ -14,7 +14,10 @@ NEEDED = tuple(int(part) for part in __version__.split(".")[:2]) < (2, 19)
 
 
 def mark(value: Any) -> Any:
-    """Return value with every string that could be a template marked unsafe; unchanged where core trusts nothing."""
+    """Return value with every string that could be a template marked unsafe; unchanged where core trusts nothing.
+
+    A brace is enough: of two strings that a play puts together, the first may end with one and the second begin so.
+    """
     return _mark(value) if NEEDED else value
 
 
@@ -23,7 +26,7 @@ def _mark(value: Any) -> Any:
         return {_mark(key): _mark(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_mark(item) for item in value]
-    if isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value):
+    if isinstance(value, str) and "{" in value:
         from ansible.utils.unsafe_proxy import wrap_var
 
         return wrap_var(value)

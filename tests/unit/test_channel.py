@@ -6,20 +6,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from ansible_collections.uml.mconsole.plugins.module_utils._client import server
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel, _pack
+from support.users import SOMEBODY_ELSE, as_user
 
 ORDER = {"kind": "operation", "operation": "nonsense", "params": {}}
 
@@ -223,3 +229,200 @@ def test_a_refusal_to_forward_is_forgotten_when_the_clock_was_set_back(channel: 
     later = os.stat(way.address + ".exec").st_mtime + 1000
     os.utime(way.address + ".exec", (later, later))
     assert not way._remembers_exec()
+
+
+# Ends that are not what they seem.
+
+
+class Peer:
+    """Listens where a channel leads, greets, and says something to whatever order comes."""
+
+    GREETING = b'{"code": "x", "pid": 1}\n'
+
+    def __init__(self, path: pathlib.Path, said: bytes, greeting: bytes = GREETING) -> None:
+        self.orders: list[bytes] = []
+        self._said, self._greeting = said, greeting
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(30)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _address = self._listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        connection.sendall(self._greeting)
+        with connection.makefile("rb") as stream:
+            self.orders.append(stream.readline(1 << 16))
+        connection.sendall(self._said)
+
+
+def outcome(way: _channel.Channel) -> str:
+    """Return what became of an order: an answer that is a dictionary, or an error that a user can read."""
+    try:
+        answer = way.call(dict(ORDER))
+    except AnsibleError as err:
+        return str(err)
+    assert isinstance(answer, dict)
+    return "answered"
+
+
+LINES = {
+    "nothing": (b"", "may have happened"),
+    "no JSON": (b"\x00\xff{{\n", "what is no answer): it may have happened"),
+    "no dictionary": (b'["result"]\n', "what is no answer): it may have happened"),
+    "a number": (b"5\n", "what is no answer"),
+    "a depth without end": (b"[" * 200_000 + b"\n", "what is no answer"),
+    "half a line": (b'{"result": {"chan', "what is no answer"),
+    "beats, and then the end": (b'{"beat": true}\n' * 3, "the connection was closed): it may have happened"),
+}
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_what_is_no_answer_is_told_as_such(channel: Any, tmp_path: pathlib.Path, case: str) -> None:
+    said, told = LINES[case]
+    with Peer(tmp_path / "address", said) as peer:
+        assert told in outcome(channel(Transport(tmp_path)))
+    assert len(peer.orders) == 1, "an order that may have been done is not given again"
+
+
+def test_a_client_that_hangs_up_in_the_middle_of_an_order_may_have_done_it(
+    channel: Any, tmp_path: pathlib.Path
+) -> None:
+    with Peer(tmp_path / "address", b""), pytest.raises(AnsibleError, match="may have happened"):
+        channel(Transport(tmp_path)).call({**ORDER, "params": {"text": "x" * (4 << 20)}})
+
+
+def test_an_answer_without_an_end_is_given_up(
+    channel: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_channel, "_ANSWER", 1 << 16)
+    with Peer(tmp_path / "address", b"x" * (1 << 20)):
+        assert "what is no answer" in outcome(channel(Transport(tmp_path)))
+
+
+@given(said=st.binary(max_size=60) | st.sampled_from([b'{"result": {}}\n', b'{"beat": 1}\n{"fault": "x"}\n', b"{}\n"]))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_bytes_are_an_answer_or_an_error(said: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="uml.") as folder, Peer(pathlib.Path(folder) / "address", said):
+        way = _channel.Channel(Transport(pathlib.Path(folder)), "x", sys.executable, 5, lambda text: None)
+        assert outcome(way)
+
+
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.2\r\n", b"[]\n", b"{}\n", b"y" * 100_000])
+def test_what_does_not_greet_gets_no_order(channel: Any, tmp_path: pathlib.Path, greeting: bytes) -> None:
+    transport = Transport(tmp_path)
+    with Peer(tmp_path / "address", b"", greeting) as peer:
+        assert outcome(channel(transport)) == "answered"
+    assert not any(peer.orders)
+    assert [order["mode"] for order in transport.executed] == ["start"]
+
+
+@given(line=st.binary(max_size=80) | st.sampled_from([b"{}", b'{"kind": "module"}', b"[" * 5000, b'{"operation": 1}']))
+@settings(max_examples=60, deadline=None)
+def test_any_line_is_an_order_or_the_end(line: bytes) -> None:
+    """Whatever a controller says, the client answers with one line of JSON or hangs up, and serves the next."""
+    ours, theirs = socket.socketpair()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, ours:
+        listener.bind("")
+        listener.listen()
+        one = server.Server(listener, {"code": "x"}, 1.0)
+        ours.sendall(line.replace(b"\n", b"") + b"\n")
+        ours.shutdown(socket.SHUT_WR)
+        one._converse(theirs)
+        with ours.makefile("rb") as stream:
+            said = stream.read().splitlines()
+    assert json.loads(said[0]) == {"code": "x"}
+    assert all(set(json.loads(each)) <= {"result", "fault", "beat"} for each in said[1:])
+    assert not one._talking
+
+
+def test_another_user_s_socket_is_not_spoken_to(channel: Any, tmp_path: pathlib.Path) -> None:
+    """In a directory that others may write to, somebody else may be first."""
+    folder = shared(tmp_path)
+    with listening_as(SOMEBODY_ELSE, folder / "address") as heard:
+        transport = Transport(folder)
+        assert outcome(channel(transport)) == "answered"
+        assert [order["mode"] for order in transport.executed] == ["start"]
+        assert heard() == b""
+
+
+@pytest.mark.parametrize("name", ["address.lock", "address.exec"])
+def test_a_link_beside_the_sockets_leads_nowhere(channel: Any, tmp_path: pathlib.Path, name: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / name).symlink_to(precious)
+    os.utime(precious, (1, 1))
+    told = outcome(channel(Transport(tmp_path, leads=False)))
+    assert told == "answered" if name.endswith("exec") else f"{tmp_path / name} cannot be used" in told
+    assert (precious.read_text(), precious.stat().st_mtime) == ("precious", 1)
+
+
+def test_another_user_s_memory_counts_for_nothing(channel: Any, tmp_path: pathlib.Path) -> None:
+    """A file of theirs would have every task run by itself, or fail with words of their choice."""
+    folder = shared(tmp_path)
+    as_user(SOMEBODY_ELSE, lambda: (folder / "address.exec").touch())
+    transport = Transport(folder)
+    assert outcome(channel(transport)) == "answered"
+    assert [order["mode"] for order in transport.executed] == ["start"]
+    as_user(SOMEBODY_ELSE, lambda: (folder / "other.lock").touch())
+    with pytest.raises(AnsibleConnectionFailure, match="it belongs to user"):
+        _channel._own_file(str(folder / "other.lock"))
+
+
+@pytest.mark.parametrize("remote", [None, 5, "relative", "localhost:22", "/a:/b", "/a b", "-oProxyCommand=x", "/a\n/b"])
+def test_a_socket_with_a_strange_name_is_not_led_to(
+    channel: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, remote: object
+) -> None:
+    way = channel(Transport(tmp_path))
+    monkeypatch.setattr(way, "_run", lambda order, become: {"socket": remote})
+    assert "names no socket of a local client" in outcome(way)
+    assert not (tmp_path / "address").exists()
+
+
+def shared(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Make a directory that everybody may write to, and nobody remove what is another's, as /tmp is."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    for each in (tmp_path, *tmp_path.parents[:3]):
+        if each != pathlib.Path("/tmp"):
+            each.chmod(each.stat().st_mode | 0o011)
+    return folder
+
+
+@contextlib.contextmanager
+def listening_as(uid: int, path: pathlib.Path) -> Iterator[Callable[[], bytes]]:
+    """Let another user listen; yields what returns all that was said to the first who came."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+                sock.bind(str(path))
+                path.chmod(0o777)
+                sock.listen()
+                os.write(writing, b"!")
+                os.write(writing, sock.accept()[0].recv(1 << 16) or b"")
+        finally:
+            os._exit(0)
+    os.close(writing)
+    assert os.read(reading, 1) == b"!"
+    with os.fdopen(reading, "rb") as stream:
+        yield lambda: stream.read()
+    os.waitpid(child, 0)

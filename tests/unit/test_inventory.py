@@ -233,6 +233,15 @@ def test_what_was_found_is_no_template(fleet):
         assert all(hasattr(value, "__UNSAFE__") for value in marked)
 
 
+def test_half_a_template_is_none_either(monkeypatch):
+    """Two texts of one guest that a play puts together: marked where a core would take the whole for a template."""
+    monkeypatch.setattr(_unsafe, "NEEDED", True)
+    monkeypatch.setattr("ansible.utils.unsafe_proxy.wrap_var", lambda text: f"unsafe {text}")
+    assert _unsafe.mark({"a": "{", "b": ["x {"], "{c": 1}) == {"a": "unsafe {", "b": ["unsafe x {"], "unsafe {c": 1}
+    assert _unsafe.mark("{ lookup('pipe', 'id') }}") == "unsafe { lookup('pipe', 'id') }}"
+    assert _unsafe.mark(["plain", 5, None, True]) == ["plain", 5, None, True]
+
+
 # VM hosts of earlier sources.
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ _ORDER_TIME = 30.0  # seconds that a controller may take to give its order, or t
 _NAP = 1.0  # seconds between looks at whether the last conversation has ended
 BEAT = 2.0  # seconds between signs of life while an operation runs
 MAX_ORDER = 64 << 20  # bytes
+_CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 Answer = Dict[str, Any]
 _sockets = Sockets()
 
@@ -60,6 +62,7 @@ class Server:
         self._idle = idle
         self._last_order = time.monotonic()
         self._talking: Set[socket.socket] = set()
+        self._trusted = {0, peer(listener)}  # who made it listen, which need not be who we are
 
     def run(self) -> None:
         """Take connections until idle; a connection without an order is no reason to stay."""
@@ -68,6 +71,9 @@ class Server:
             try:
                 connection, _address = self._listener.accept()
             except socket.timeout:
+                continue
+            if peer(connection) not in self._trusted:
+                connection.close()
                 continue
             self._talking.add(connection)
             threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
@@ -84,7 +90,7 @@ class Server:
                 line = questions.readline(MAX_ORDER)
                 if line:
                     self._work(answers, json.loads(line))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             pass
         finally:
             self._talking.discard(connection)
@@ -103,6 +109,12 @@ class Server:
         finally:
             worker.join()  # an order whose controller has gone is still done, and we stay for it
             self._last_order = time.monotonic()
+
+
+def peer(sock: socket.socket) -> int:
+    """Return the user at the other end of a connection, or who made a socket listen."""
+    found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(found)[1])
 
 
 def _say(stream: IO[bytes], value: Answer) -> None:
