@@ -149,6 +149,8 @@ class Channel:
                 stream.write(json.dumps(order).encode("ascii") + b"\n")
                 stream.flush()
                 return self._listen(stream)
+            except TimeoutError:
+                raise self._lost(f"it gave no sign of life for {SILENCE:g} s") from None
             except OSError as err:
                 raise self._lost(err) from err
 
@@ -210,7 +212,7 @@ class Channel:
             raise AnsibleConnectionFailure(
                 f"the controller cannot keep its way to {self._transport.where} in {os.path.dirname(self.address)}"
                 f" (control_path_dir): {err.strerror}"
-            ) from err
+            ) from None  # what it is from is in it already, and Ansible would put it behind
         with stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield _Failures(stream, began)

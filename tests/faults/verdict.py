@@ -159,5 +159,6 @@ def _plain(lab: Lab, text: str) -> str:
     text = re.sub(r"/tmp/uml\.ans\.\w+/h+", "/home/hhh…", text)
     text = re.sub(r"u{9,}", "uuu…", text)
     text = re.sub(r"-[0-9a-f]{12,}\b|(?<=cp/)[0-9a-f]{10}(\.\w+)?", "…", text)
-    text = re.sub(r"(uml-mconsole-)\d+", r"\1N", " ".join(text.split()))
+    text = re.sub(r"^((Task|Action) failed: )+", "", " ".join(text.split()))  # Ansible's own words, by its version
+    text = re.sub(r"(uml-mconsole-|\]:)\d+", r"\1N", text)
     return re.sub(r"\b(process|pid|port|user|owner) \d+", r"\1 N", text)
