@@ -123,11 +123,20 @@ options:
       - File to which the kernel's output and the guest's console are appended, made for its owner alone.
       - By default C(UML_DIR/UMID.log), or what it was if the instance is restarted.
     type: str
+  supervisor:
+    description:
+      - What keeps the instance. V(none) is nothing but itself, a detached process.
+      - V(systemd) has the unit C(uml-mconsole@UMID.service) start it, also when the VM host boots, until it is stopped
+        by a task. This needs root, and the template that the role P(uml.mconsole.instances#role) writes.
+      - By default it stays what it is, and what was stopped by a task is started without a unit. What runs otherwise
+        than said here is among RV(differences).
+    type: str
+    choices: [none, systemd]
   restart:
     description:
       - Whether an instance that runs with another kernel, or with other boot options than the task says, is restarted.
-      - Of O(kernel), O(memory), O(ncpus), O(root), O(devices), O(arguments) and O(notify), those that the task gives
-        are compared, each as a whole. A kernel whose file was replaced is another one.
+      - Of O(kernel), O(memory), O(ncpus), O(root), O(devices), O(arguments), O(notify) and O(supervisor), those that
+        the task gives are compared, each as a whole. A kernel whose file was replaced is another one.
       - With V(never) the differences are returned, and nothing is done about them.
     type: str
     choices: [never, when_needed]
@@ -260,7 +269,8 @@ commands:
   elements: str
   sample: ["sysrq s", "sysrq u", "halt"]
 steps:
-  description: What was done, or in check mode would be, of V(resume), V(pause), V(stop), V(clear) and V(start).
+  description: What was done, or in check mode would be, of V(resume), V(pause), V(stop), V(clear), V(start),
+      V(enable) and V(disable), of which the last two say whether it starts when the VM host boots.
   returned: when the instance could be looked at
   type: list
   elements: str

@@ -28,6 +28,10 @@ def main(blob: bytes, stream: BinaryIO) -> None:
     elif mode == "collect":
         stream.close()
         _collect(order)
+    elif mode == "launch":
+        _launch(order)
+    elif mode == "stop":
+        _stop(order)
     elif mode == "follow":
         follow.follow(stream, order)
     else:
@@ -42,6 +46,31 @@ def _collect(order: Order) -> None:
         collect.collect(**order)
     except Error as err:
         raise SystemExit(str(err)) from err
+
+
+def _launch(order: Order) -> None:
+    """Launch an instance for a service manager; why that failed is said on stderr."""
+    from .._model import unit
+
+    try:
+        unit.launch_from(order)
+    except Error as err:
+        raise SystemExit(str(err)) from err
+    os._exit(0)  # the thread that reaps the kernel would wait for its end
+
+
+def _stop(order: Order) -> None:
+    """Stop an instance for a service manager, unless it has ended by itself and so has no process any more."""
+    from .._model import unit
+    from .._model.task import COMMON_ARGUMENTS
+    from .._operations.instance import ARGUMENTS
+
+    place = unit.place_of(order["umid"])
+    if order["pid"] and place is not None:
+        specs = {**COMMON_ARGUMENTS, **ARGUMENTS}
+        defaults = {name: spec.get("default") for name, spec in specs.items()}
+        params = {**defaults, **place._asdict(), "state": "stopped"}
+        _report(server.answer({"operation": "instance", "params": params}))
 
 
 def _start(blob: bytes, order: Order) -> Dict[str, Any]:

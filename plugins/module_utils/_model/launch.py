@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Tuple
 
 from .._mconsole import hostproc, instances
 from .._mconsole.console import Console
@@ -64,11 +64,23 @@ class Launch(NamedTuple):
     log_file: Optional[Tuple[int, int]] = None
 
 
+class Process(Protocol):
+    """What is asked of a kernel's process, whoever its parent is."""
+
+    pid: int
+
+    def poll(self) -> Optional[int]:
+        """Return None while it runs, else its status, or the signal that ended it as a negative number."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+
 class Started(NamedTuple):
     """A kernel that was started: its process, and how long its log was before."""
 
     launch: Launch
-    process: subprocess.Popen[bytes]
+    process: Process
     offset: int
 
 

@@ -17,7 +17,7 @@ from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError, NotAllowedError, NotThereError, UnansweredError, UnverifiedError
 from .._mconsole.instances import Instance, Place
 from .._mconsole.states import Probe
-from . import bootline, census, ladder, launch, origin, preflight
+from . import bootline, census, ladder, launch, origin, preflight, unit
 from .launch import Launch
 from .ready import Ready
 from .sync import Plan, State, changing
@@ -82,6 +82,9 @@ class Lifecycle:
         self._launch: Optional[Launch] = None
         self.sighting = Sighting(None, ABSENT)
         self.stop: Optional[ladder.Stop] = None
+        self._is_declared = False  # a unit of systemd is for it
+        self._kept = False  # by that unit, now or when it was last there
+        self._has_unit = False  # or had or wants one, so that it is told whether it starts at boot
         self.steps: Tuple[str, ...] = ()
         self.done: List[str] = []
         self.differences: Dict[str, Dict[str, List[str]]] = {}
@@ -104,7 +107,26 @@ class Lifecycle:
             actual = _boot_line(found)
             self.differences = bootline.differences(self._wanted, actual)
             state.update({"boot_line": {group: actual[group] for group in self._wanted}} if self._wanted else {})
+        self._read_unit(state)
         return state
+
+    def _read_unit(self, state: State) -> None:
+        """Look whether systemd keeps the instance, and whether that is as wanted."""
+        place, wanted = self._task.place, self._task.params.get("supervisor")
+        pid = self.sighting.instance.pid if self.sighting.is_up and self.sighting.instance else None
+        self._is_declared = unit.place_of(place.umid) == place
+        self._kept = unit.keeps(pid, place.umid) if pid else self._is_declared
+        self._has_unit = self._has_unit or bool(wanted) or self._kept
+        actual = "systemd" if self._kept else "none"
+        if self._has_unit:
+            state.update(supervisor=actual, starts_at_boot=self._is_declared and unit.is_enabled(place.umid))
+        if pid and wanted not in (None, actual):
+            self.differences["supervisor"] = {"running": [actual], "wanted": [str(wanted)]}
+
+    @property
+    def _by_unit(self) -> bool:
+        """Tell whether systemd is to keep it; who does not say, leaves that as it is."""
+        return (self._task.params.get("supervisor") or ("systemd" if self._kept else "none")) == "systemd"
 
     def _wait_for_boot(self) -> None:
         deadline = self.deadline
@@ -124,17 +146,20 @@ class Lifecycle:
         :raises Error: when the state cannot be reached from what is there
         """
         self._check_owner()
-        steps = self._steps()
+        main = self._steps()
+        steps = (*main, *self._unit_steps(before, main))
         if "stop" in steps and not self._task.params["stop_by"]:
             raise InputError(f"{self._task.umid} is to be stopped, and stop_by allows no way", umid=self._task.umid)
         self.steps = steps
         if "start" in steps:
             self._launch = self._prepare()
-        predicted: State = {**before, "state": _predicted(self._desired, steps, self.sighting.state)}
+        predicted: State = {**before, "state": _predicted(self._desired, main, self.sighting.state)}
         if "start" in steps and self._wanted:
             predicted["boot_line"] = self._wanted
         elif predicted["state"] == "absent":
             predicted.pop("boot_line", None)
+        if self._has_unit:
+            predicted.update(self._predicted_unit(before, steps))
         return Plan(self._commands(steps), predicted, self._reason(steps), steps)
 
     def _steps(self) -> Tuple[str, ...]:
@@ -151,6 +176,27 @@ class Lifecycle:
         raise UnansweredError(
             f"{self._task.umid} is {there}: {reason}; state restarted ends it and starts it anew", umid=self._task.umid
         )
+
+    def _unit_steps(self, before: State, steps: Sequence[str]) -> Tuple[str, ...]:
+        """Return the step after which the VM host starts the instance when it boots, or does so no longer."""
+        if unit.is_inside(self._task.umid):
+            return ()  # systemd itself stops it, and will start it when the VM host boots
+        wanted, is_left = (
+            self._task.params.get("supervisor"),
+            self._kept and self.sighting.is_up and "stop" not in steps,
+        )
+        if self._by_unit or (self._kept and not is_left):
+            unit.check(self._task.place)
+        if self._desired in ("stopped", "absent") or (wanted == "none" and not is_left):
+            return ("disable",) if self._is_declared else ()
+        will_be_kept = self._by_unit and (is_left or "start" in steps)
+        return ("enable",) if will_be_kept and not before["starts_at_boot"] else ()
+
+    def _predicted_unit(self, before: State, steps: Sequence[str]) -> State:
+        """Return what keeps the instance after the steps."""
+        kept = self._by_unit if "start" in steps else self._kept and "disable" not in steps
+        starts = "enable" in steps or (before["starts_at_boot"] and "disable" not in steps)
+        return {"supervisor": "systemd" if kept else "none", "starts_at_boot": starts}
 
     def _reason(self, steps: Sequence[str]) -> str:
         if steps:
@@ -205,6 +251,8 @@ class Lifecycle:
             "stop": self._stop,
             "clear": self._clear,
             "start": self._start,
+            "enable": lambda: unit.enable(task.umid),
+            "disable": lambda: unit.forget(task.umid),
         }
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError, NotThereError):  # what is not there yet has no pid file
@@ -237,6 +285,8 @@ class Lifecycle:
         )
         self.stop = way.descend()
         ladder.kill_members(found)
+        if self._kept:
+            unit.stop(self._task.umid)
         remove(self._task.place, found.pid)
 
     def sent(self) -> List[str]:
@@ -262,11 +312,13 @@ class Lifecycle:
             return
         deadline = self.deadline
         with self._ready.listening(self._launch):
-            started = launch.start(self._launch)
+            started = (unit if self._by_unit else launch).start(self._launch)
             try:
                 self._ready.wait(started, self._task.sockets, deadline)
             except Error:
                 if started.process.poll() is not None:
+                    if self._by_unit:
+                        unit.give_up(self._task.umid)
                     remove(self._task.place, started.process.pid)
                 raise
 

@@ -10,7 +10,7 @@ import time
 from typing import Any, Dict
 
 from .._mconsole.sockets import private_directory
-from .._model import bootline, filelock, ladder, lifecycle, ready
+from .._model import bootline, filelock, ladder, lifecycle, ready, unit
 from .._model.sync import sync
 from .._model.task import Task
 
@@ -46,6 +46,7 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "notify": {"type": "str"},
     "memory_dir": {"type": "str"},
     "console_log": {"type": "str"},
+    "supervisor": {"type": "str", "choices": ["none", "systemd"]},
     "restart": {"type": "str", "choices": ["never", "when_needed"], "default": "never"},
     "wait_for": {"type": "str", "choices": list(ready.KINDS), "default": "init"},
     "wait_pattern": {"type": "str"},
@@ -63,7 +64,9 @@ def run(task: Task) -> Dict[str, Any]:
     task.place = lifecycle.settle(task)
     wanted = bootline.desired(params, task.umid)
     life = lifecycle.Lifecycle(task, wanted, ready.Ready(params["wait_for"], params["wait_pattern"]))
-    if task.check:
+    if task.check or unit.is_inside(
+        task.umid
+    ):  # systemd does one thing after another, and a task that holds the lock waits
         return _report(task, life, sync(task, life.read, life.plan, life.apply))
     busy = f"another task is starting or stopping {task.umid}"
     patience = time.monotonic() + float(params["wait_timeout"]) + float(params["stop_timeout"])
