@@ -1,0 +1,264 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Instances and the collector as units of a real systemd, booted for these tests, behind a real sshd."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import ansible, booted, guest, kernels
+from support.operate import validated
+from support.vmhost import VmHost
+from support.wait import wait_until
+
+UNIT = "uml-mconsole@{}.service"
+PROGRAM = "/usr/local/lib/uml-mconsole/instance.py"
+UNITS = "/etc/uml-mconsole/instances"
+START, PRUNE = "Start and stop", "End what is no longer declared"
+WRITTEN = ["Make the directories", "Write the program", "Write the unit"]
+
+
+class Lab:
+    """A machine that systemd runs, behind its sshd, with one uml_dir."""
+
+    def __init__(self, machine: booted.Machine, host: VmHost, folder: Path) -> None:
+        self.machine, self.host, self.uml_dir = machine, host, folder / "u"
+        self.home = folder / "home"
+        self.root = {"initrd": str(guest.initrd())}
+
+    def play(self, *roles: dict[str, Any], check: bool = False) -> ansible.Result:
+        """Run roles there."""
+        plays = [{"hosts": "all", "gather_facts": False, "roles": list(roles)}]
+        env = {"ANSIBLE_PIPELINING": "true"}
+        return ansible.run_playbook(
+            plays, {"vm1": self.host.inventory_vars()}, home=self.home, env=env, check=check, diff=True
+        )
+
+    def fleet(self, *fleet: dict[str, Any], check: bool = False, **more: Any) -> ansible.Result:
+        """Declare instances."""
+        defaults = {"memory": "64M", "root": self.root, "wait_timeout": 180}
+        given = {"instances_uml_dir": str(self.uml_dir), "instances_defaults": defaults, "instances_fleet": list(fleet)}
+        return self.play({"role": "uml.mconsole.instances", **given, **more}, check=check)
+
+    def do(self, check: bool = False, **params: Any) -> dict[str, Any]:
+        """Do the operation `instance` by the program that the role has put there, and return its result."""
+        given = validated("instance", {"uml_dir": str(self.uml_dir), "wait_timeout": 180, **params})
+        order = {"mode": "once", "operation": "instance", "params": given, "check": check}
+        said = self.run("python3", "-I", "-S", PROGRAM, json.dumps(order))
+        result: dict[str, Any] = json.loads(said.splitlines()[-1])["result"]
+        return result
+
+    def run(self, *words: str) -> str:
+        """Run a command there and return its output, whatever its status."""
+        return self.machine.run(*words)
+
+    def state(self, umid: str) -> tuple[str, str]:
+        """Return whether a unit is active, and whether it starts when the machine boots."""
+        name = UNIT.format(umid)
+        return self.run("systemctl", "is-active", name), self.run("systemctl", "is-enabled", name)
+
+    def main_pid(self, umid: str) -> str:
+        """Return the main process of a unit as systemd sees it; 0 when there is none."""
+        return self.run("systemctl", "show", "--property=MainPID", "--value", UNIT.format(umid))
+
+    def pid(self, umid: str) -> str:
+        """Return what the pid file says, or nothing."""
+        path = self.uml_dir / umid / "pid"
+        return path.read_text().strip() if path.exists() else ""
+
+    def is_back(self, umid: str, before: str) -> bool:
+        """Tell whether a unit has a new main process, which has the instance's name."""
+        return self.main_pid(umid) == self.pid(umid) not in (before, "0", "")
+
+    def cut_power(self) -> None:
+        """Boot the machine anew, with its sshd."""
+        self.machine.cut_power()
+        self.host.sshd.wait()
+        self.host.inside = tuple(self.machine.inside)
+        self.host.start()
+
+
+def changed(run: ansible.Result) -> list[str]:
+    """List the tasks of a good run that changed something."""
+    return [task.task.rpartition(" : ")[2] for task in run.ok().tasks if task.changed]
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Lab]:
+    """Lend a machine that systemd runs, with what the role writes there: foretold, written once, and found good."""
+    folder = Path(tempfile.mkdtemp(prefix="uml."))
+    with booted.systemd() as machine, VmHost(inside=machine.inside) as host:
+        lab = Lab(machine, host, folder)
+        lab.home.mkdir()
+        try:
+            assert changed(lab.fleet(check=True)) == WRITTEN
+            assert changed(lab.fleet()) == WRITTEN
+            yield lab
+        finally:
+            ansible.close_connections(lab.home)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def lab(machine: Lab) -> Iterator[Lab]:
+    """Lend that machine; what is started there ends with the test."""
+    yield machine
+    gone = machine.do(umids=["web*"], state="absent", stop_by=["terminate", "kill"])
+    gone = machine.do(umids=["web1", "web2"], state="absent")
+    assert not gone.get("failed"), gone
+    assert machine.run("ls", UNITS) == ""
+
+
+def test_the_unit_is_good(lab: Lab) -> None:
+    """Says systemd's own check, of which a word would be a complaint."""
+    assert lab.run("sh", "-c", f"systemd-analyze verify {UNIT.format('web1')} 2>&1; echo $?") == "0"
+
+
+def test_each_declared_instance_is_a_unit(lab: Lab) -> None:
+    """Foretold, made once, started at boot, stopped by its unit in order, and gone when it is no longer declared."""
+    fleet = [{"umid": "web1"}, {"umid": "web2"}]
+    assert changed(lab.fleet(*fleet, check=True)) == [START]
+    assert lab.main_pid("web1") == "0"
+    assert changed(lab.fleet(*fleet)) == [START]
+    for umid in ("web1", "web2"):
+        assert lab.state(umid) == ("active", "enabled")
+        assert lab.main_pid(umid) == lab.pid(umid) != ""
+    assert changed(lab.fleet(*fleet)) == []
+
+    lab.run("systemctl", "stop", UNIT.format("web1"))
+    assert lab.state("web1") == ("inactive", "enabled")
+    assert lab.pid("web1") == ""
+    assert "Requesting system reboot" in (lab.uml_dir / "web1.log").read_text(errors="replace")
+
+    one = {"umid": "web2"}
+    assert changed(lab.fleet(one, instances_prune=True, check=True)) == [PRUNE]
+    assert lab.state("web1") == ("inactive", "enabled")
+    assert changed(lab.fleet(one, instances_prune=True)) == [PRUNE]
+    assert lab.state("web1") == ("inactive", "disabled")
+    assert (lab.run("ls", UNITS), lab.state("web2")) == ("web2.json", ("active", "enabled"))
+
+
+def test_a_task_goes_through_the_unit(lab: Lab) -> None:
+    """Start, restart, pause, stop, absent: each as check mode told, and the second time no change."""
+    for state, steps in (
+        ("running", ["start", "enable"]),
+        ("restarted", ["stop", "clear", "start"]),
+        ("paused", ["pause"]),
+        ("running", ["resume"]),
+        ("stopped", ["stop", "disable"]),
+        ("paused", ["start", "pause", "enable"]),
+        ("absent", ["stop", "clear", "disable"]),
+    ):
+        keeper = {} if state in ("restarted", "absent", "stopped") else {"supervisor": "systemd", "root": lab.root}
+        told = lab.do(True, umid="web1", state=state, **keeper)
+        done = lab.do(umid="web1", state=state, **keeper)
+        assert not done.get("failed"), done
+        assert (done["steps"], told["steps"], told["diff"]) == (steps, steps, done["diff"])
+        is_up = state in ("running", "restarted", "paused")
+        assert lab.state("web1") == (("active", "enabled") if is_up else ("inactive", "disabled"))
+        assert lab.main_pid("web1") == (str(done["pid"]) if is_up else "0")
+        if state != "restarted":
+            assert lab.do(umid="web1", state=state, **keeper)["changed"] is False
+
+
+def test_an_instance_becomes_a_unit_and_is_one_no_longer(lab: Lab) -> None:
+    """By a restart, if that is wished; else the difference is told and nothing is done."""
+    plain, kept = {"umid": "web1", "supervisor": "none"}, {"umid": "web1", "supervisor": "systemd"}
+    lab.do(**plain, root=lab.root)
+    pid = lab.pid("web1")
+    told = lab.do(**kept)
+    assert told["differences"] == {"supervisor": {"running": ["none"], "wanted": ["systemd"]}}
+    assert (told["changed"], lab.pid("web1"), lab.state("web1")) == (False, pid, ("inactive", "disabled"))
+    moved = lab.do(**kept, restart="when_needed")
+    assert (moved["steps"], moved["differences"]) == (["stop", "clear", "start", "enable"], {})
+    assert lab.main_pid("web1") == lab.pid("web1") != pid
+
+    assert lab.do(umid="web1")["changed"] is False
+    told = lab.do(**plain)
+    assert (told["changed"], lab.state("web1")) == (False, ("active", "enabled"))
+    foretold = lab.do(True, **plain, restart="when_needed")
+    back = lab.do(**plain, restart="when_needed")
+    assert (back["steps"], back["diff"]) == (["stop", "clear", "start", "disable"], foretold["diff"])
+    assert back["diff"]["after"] == {"state": "running", "supervisor": "none", "starts_at_boot": False}
+    assert (lab.main_pid("web1"), lab.state("web1")) == ("0", ("inactive", "disabled"))
+    assert lab.pid("web1")
+
+
+def test_a_crash_ends_in_a_restart_if_asked_for(lab: Lab) -> None:
+    """A panic, and a kernel that was killed, whose helpers hold its socket; if not asked for, in a failed unit."""
+    lab.fleet(instances_restart_on_crash=True).ok()
+    for series in kernels.wanted():
+        options = {"umid": "web1", "root": lab.root, "kernel": str(kernels.path(series))}
+        started = lab.do(**options, supervisor="systemd", restart="when_needed")
+        assert not started.get("failed"), started
+        before = lab.pid("web1")
+        lab.run("kill", "-KILL", before)
+        wait_until(lambda before=before: lab.is_back("web1", before), 120, f"{series} is back after a signal")
+        assert lab.do(**options)["changed"] is False
+        before = lab.pid("web1")
+        panic(lab)
+        wait_until(lambda before=before: lab.is_back("web1", before), 120, f"{series} is back after a panic")
+
+    lab.fleet().ok()
+    assert lab.do(**options)["changed"] is False
+    panic(lab)
+    wait_until(lambda: lab.state("web1")[0] == "failed", 120, "web1 has failed")
+    assert lab.do(**options)["steps"] == ["clear", "start"]
+    assert lab.state("web1") == ("active", "enabled")
+
+
+def panic(lab: Lab) -> None:
+    """Have web1 panic."""
+    given = validated("sysrq", {"umid": "web1", "uml_dir": str(lab.uml_dir), "key": "c", "force": True})
+    lab.run("python3", "-I", "-S", PROGRAM, json.dumps({"mode": "once", "operation": "sysrq", "params": given}))
+
+
+def test_a_kernel_that_dies_is_told_and_not_tried_for_ever(lab: Lab) -> None:
+    """With what it said, and with nothing of it left running or enabled."""
+    result = lab.do(umid="web1", supervisor="systemd", root={**lab.root, "init": "/nothing"})
+    assert "the kernel of web1 ended with signal 6 while it booted: Kernel panic" in result["msg"]
+    assert (lab.state("web1"), lab.run("ls", UNITS), lab.pid("web1")) == (("inactive", "disabled"), "", "")
+
+
+def test_what_has_no_unit_is_refused_before_anything_starts(lab: Lab, tmp_path: Path) -> None:
+    """A name that is none for a unit, and one that an instance of another directory has."""
+    options = {"supervisor": "systemd", "root": lab.root}
+    for umid in ("web 1", "web@1", "-web"):
+        assert "is no name for a unit" in lab.do(umid=umid, **options)["msg"]
+    lab.do(umid="web1", **options)
+    other = lab.do(umid="web1", **{**options, "uml_dir": str(tmp_path)})
+    assert other["msg"] == f"the unit of web1 is that of the instance of that name in {lab.uml_dir}"
+    assert lab.do(umid="web2", **{**options, "uml_dir": str(tmp_path)})["changed"] is True
+    assert lab.main_pid("web2") == (tmp_path / "web2" / "pid").read_text().strip()
+    assert lab.do(umid="web2", state="absent", uml_dir=str(tmp_path))["steps"] == ["stop", "clear", "disable"]
+
+
+def test_an_instance_and_the_collector_come_back_with_their_vm_host(lab: Lab) -> None:
+    """After its power failed; the collector's role finds it started, and restarts it for a new setting alone."""
+
+    def collector(**more: Any) -> list[str]:
+        return changed(lab.play({"role": "uml.mconsole.monitor", "monitor_directory": "/var/lib/uml-events", **more}))
+
+    def active() -> str:
+        return lab.run("systemctl", "is-active", "uml-mconsole-collector.service")
+
+    assert "Start or stop it" in collector()
+    assert active() == "active"
+    assert "Write the settings" in collector(monitor_rate=7)
+    assert collector(monitor_rate=7) == []
+    lab.do(umid="web1", supervisor="systemd", root=lab.root, memory="72M")
+    before = lab.pid("web1")
+    lab.cut_power()
+    wait_until(lambda: lab.is_back("web1", before), 120, "web1 is started again")
+    wait_until(lambda: active() == "active", 60, "the collector is up")
+    words = lab.run("cat", f"/proc/{lab.main_pid('web1')}/cmdline").split("\0")
+    assert "mem=72M" in words
