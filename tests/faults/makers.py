@@ -27,6 +27,7 @@ SECOND = "config ubd2="  # the second of a set
 LOOKING = "config ubd1"
 MAX_PATH = 107  # bytes that the path of a socket may have
 SSH_NEEDS = len("/.ansible/cp/0123456789.0123456789012345")  # of them, ssh for its master below a home directory
+HAPPENING = 300  # seconds that a boot in the middle of a change may take
 DAY = 86400
 Happening = Callable[[Lab, relay.Relay], None]
 Fault = Callable[[Lab], AbstractContextManager[None]]
@@ -40,7 +41,7 @@ def _in_the_middle(happening: Happening, start: str = SETTING, when: str = relay
         before = lab.guest
         with relay.Relay(before.console, start, lambda: happening(lab, between), when) as between:
             yield
-            if not between.happened.wait(60):  # which is soon after it has ended the run
+            if not between.happened.wait(HAPPENING):  # it may go on after the run that it ended
                 lab.trouble = f"{start!r} never came by; seen: {between.seen}"
         if lab.guest.alive():
             lab.guest.wait_up()

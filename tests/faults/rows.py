@@ -72,9 +72,14 @@ INSTANCE = [
         "panics in the middle of a change",
         makers.panicking_instance,
         {"change": "failed"},
-        "it may have happened, and the instance has ended",
+        "it may have happened, and the instance has ended or was started anew",
     ),
-    Row("reboots in the middle of a change", makers.rebooting_instance, {"change": "failed"}, "was started anew"),
+    Row(
+        "reboots in the middle of a change",
+        makers.rebooting_instance,
+        {"change": "failed"},
+        "ended or was started anew",
+    ),
     Row(
         "is replaced by another of its name before a setting is sent",
         makers.replaced_before_a_change,

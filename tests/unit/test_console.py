@@ -165,7 +165,7 @@ def replaced(fake: FakeConsole, stack: contextlib.ExitStack) -> fakes.Manner:
 
 def test_no_answer_of_one_that_has_ended_is_told_as_such(console: Console, fake: FakeConsole) -> None:
     fake.manner = gone(fake)
-    with pytest.raises(UnansweredError, match=r"it may have happened, and the instance has ended$"):
+    with pytest.raises(UnansweredError, match=r"it may have happened, and the instance has ended or"):
         console.command("version", timeout=SHORT)
     assert not console.started_anew()
 
@@ -174,7 +174,7 @@ def test_no_answer_of_one_that_started_anew_is_told_as_such(console: Console, fa
     console.command("version")
     with contextlib.ExitStack() as stack:
         fake.manner = replaced(fake, stack)
-        with pytest.raises(UnansweredError, match=r"it may have happened, and the instance was started anew$"):
+        with pytest.raises(UnansweredError, match=r"it may have happened, and .* was started anew$"):
             console.command("version", timeout=SHORT)
         assert console.started_anew()
 

@@ -193,11 +193,11 @@ class Console(dangers.Situation):
 
     def _fate(self) -> str:
         """Say why there may have been no answer."""
-        if self.started_anew():
-            return "and the instance was started anew"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             nobody = sock.connect_ex(self.path) in (errno.ECONNREFUSED, errno.ENOENT)
-        return "and the instance has ended" if nobody else "or the instance hangs"
+        if nobody or self.started_anew():
+            return "and the instance has ended or was started anew"
+        return "or the instance hangs"
 
     def _boots(self) -> str:
         """Say of an instance without a console whether it may still get one."""
