@@ -56,7 +56,8 @@ def ask(address: Path, order: dict[str, Any]) -> dict[str, Any]:
         sock.settimeout(300)
         sock.connect(str(address))
         with sock.makefile("rwb") as stream:
-            stream.readline()
+            if not stream.readline():
+                raise SystemExit("nobody greets: the client, or the way to it, is gone")
             stream.write(json.dumps(order).encode() + b"\n")
             stream.flush()
             answer: dict[str, Any] = {"beat": True}
@@ -71,6 +72,8 @@ class Endurance:
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self.uml_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uml.")))
         self.home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uml.ans.")))
+        self.python = self.home / "python3"  # by a name of its own, so that no other run shares the client, and ends it
+        self.python.symlink_to("/usr/bin/python3")
         self.host = stack.enter_context(vmhost.VmHost())
         stack.callback(ansible.close_connections, self.home)
         self.guests: list[uml.Instance] = []
@@ -79,8 +82,9 @@ class Endurance:
 
     def play(self) -> int:
         """Run a playbook of several tasks on all instances, and return the process of the client that served it."""
-        reach = {"ansible_connection": "uml.mconsole.mconsole", "ansible_uml_dir": str(self.uml_dir)}
-        inventory = {guest.umid: {**self.host.inventory_vars(), **reach} for guest in self.guests}
+        reach: dict[str, object] = {"ansible_connection": "uml.mconsole.mconsole", "ansible_uml_dir": str(self.uml_dir)}
+        reach.update(self.host.inventory_vars(), ansible_python_interpreter=str(self.python))
+        inventory = dict.fromkeys((guest.umid for guest in self.guests), reach)
         tasks = [{"uml.mconsole.request": {"command": "version"}}, {"uml.mconsole.instance_facts": {}}] * 5
         ansible.run_playbook([{"hosts": "all", "gather_facts": False, "tasks": tasks}], inventory, home=self.home).ok()
         (client,) = ansible.clients(self.home)
@@ -165,7 +169,7 @@ def main() -> None:
         rows = [
             [
                 name,
-                *gain(first[name].kilobytes, last[name].kilobytes),
+                *gain(first[name].own, last[name].own),
                 *gain(first[name].descriptors, last[name].descriptors),
             ]
             for name in last

@@ -20,27 +20,34 @@ PAGE = CHECKOUT / "docs" / "limits.md"
 
 @dataclass(frozen=True)
 class Use:
-    """What processes have together: kB of memory, descriptors, threads."""
+    """What processes have together.
 
-    kilobytes: int
+    ``memory`` (kB) counts what several share once, and so depends on what else runs; ``own`` (kB) is what they have
+    allocated themselves.
+    """
+
+    memory: int
+    own: int
     descriptors: int
     threads: int
 
 
 def use(pids: Iterable[int]) -> Use:
-    """Add up processes; memory that several share is counted once (PSS). One that ended meanwhile has nothing."""
-    kilobytes = descriptors = threads = 0
+    """Add up processes; one that ended meanwhile has nothing."""
+    spaces: set[str] = set()  # the helpers of an old kernel share its memory, and so say the same of it
+    descriptors = threads = 0
     for pid in pids:
         with contextlib.suppress(OSError):
-            kilobytes += _number(f"/proc/{pid}/smaps_rollup", "Pss")
+            spaces.add(Path(f"/proc/{pid}/smaps_rollup").read_text())
             descriptors += len(os.listdir(f"/proc/{pid}/fd"))
-            threads += _number(f"/proc/{pid}/status", "Threads")
-    return Use(kilobytes, descriptors, threads)
+            threads += _number(Path(f"/proc/{pid}/status").read_text(), "Threads")
+    memory, own = (sum(_number(each, name) for each in spaces) for name in ("Pss", "Anonymous"))
+    return Use(memory, own, descriptors, threads)
 
 
-def _number(path: str, name: str) -> int:
-    """Return the number of a line `Name:  123 kB` of a file in /proc."""
-    match = re.search(rf"^{name}:\s+(\d+)", Path(path).read_text(), re.MULTILINE)
+def _number(text: str, name: str) -> int:
+    """Return the number of a line `Name:  123 kB`."""
+    match = re.search(rf"^{name}:\s+(\d+)", text, re.MULTILINE)
     return int(match[1]) if match else 0
 
 
