@@ -91,7 +91,7 @@ def read(dest: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as err:
-        raise AnsibleActionFail(f"{dest} cannot be read: {err.strerror}") from err
+        raise AnsibleActionFail(f"{dest} cannot be read: {err.strerror}") from None
     if old and not _page.is_page(old):
         raise AnsibleActionFail(f"{dest} is there and is no page of this playbook; remove it, or choose another dest")
     return old
@@ -106,7 +106,7 @@ def replace(dest: Path, page: str) -> None:
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as err:
-        raise AnsibleActionFail(f"{dest} cannot be written: {err.strerror}") from err
+        raise AnsibleActionFail(f"{dest} cannot be written: {err.strerror}") from None
     try:
         with open(descriptor, "w", encoding="utf-8") as stream:
             stream.write(page)
@@ -115,7 +115,7 @@ def replace(dest: Path, page: str) -> None:
     except OSError as err:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
-        raise AnsibleActionFail(f"{dest} cannot be written: {err.strerror}") from err
+        raise AnsibleActionFail(f"{dest} cannot be written: {err.strerror}") from None
 
 
 def rights(target: Path) -> int:

@@ -247,7 +247,7 @@ def test_a_screen_reader_finds_tables_headings_and_drawings(web: Browser, width:
     assert {"Fleet", "Needs attention", "VM hosts", "vm1.example.org", "Last events"} <= set(roles["heading"])
     assert len(roles["table"]) == 5
     assert {"cache1", "web5", "golden.img /images/golden.img", "br0"} <= set(roles["rowheader"])
-    assert {"Instance", "State", "Memory", "Used by", "Who is on it", "When"} <= set(roles["columnheader"])
+    assert {"Instance", "State", "Memory", "Used by", "Members", "When"} <= set(roles["columnheader"])
     drawings = sorted(name for name in roles["image"] if name)
     assert [name.split(",")[0] for name in drawings] == [f"vm{number}.example.org: 10 instances" for number in "12"]
 
