@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ import pytest
 
 from support import ansible, mconsole, processes, uml, vmhost
 from support import guest as guests
+from support.operate import operate
 
 Fleet = dict[str, list[dict[str, Any]]]
 START, RESTART, DEVICES = (
@@ -234,6 +236,36 @@ def test_a_guest_is_the_same_each_time_and_takes_an_overlay(lab):
     listed = subprocess.run(f"zcat {initrd} | cpio -t --quiet", shell=True, capture_output=True, text=True, check=True)
     assert "etc/motd" in listed.stdout.splitlines()
     assert not list(Path("/tmp").glob("build_guest.*"))
+
+
+def test_a_debian_is_foretold_and_made_once(lab):
+    image = lab.folder / "vm-a" / "debian.ext4"
+    build = guest("", debian="{{ place }}/debian.ext4")
+    assert changes(lab.play(build, check=True, hosts="vm-a")) == {"Build what is not there or not the same": []}
+    assert not image.exists()
+    image.write_bytes(b"in use")
+    assert changes(lab.play(build, hosts="vm-a")) == {}
+    assert image.read_bytes() == b"in use"
+
+
+@pytest.mark.skipif(
+    not os.environ.get("UML_DEBIAN"), reason="fetches 100 packages; say UML_DEBIAN=1, with mmdebstrap here"
+)
+def test_a_debian_boots_has_its_address_and_ends_in_order(lab):
+    lab.play(guest("", debian="{{ place }}/debian.ext4"), hosts="vm-a").ok()
+    options = {
+        "memory": "192M",
+        "root": {"image": str(lab.folder / "vm-a/debian.ext4"), "cow": str(lab.folder / "vm-a/{umid}.cow")},
+        "arguments": {"hostname": "{umid}"},
+        "wait_for": "log",
+        "wait_pattern": "is up",
+        "wait_timeout": 280,
+    }
+    lab.apply({"vm-a": [{"umid": "deb"}], "vm-b": []}, defaults=options).ok()
+    assert lab.request("vm-a", "deb", "version").split()[1] == "deb"
+    assert "ID=debian" in lab.request("vm-a", "deb", "proc 1/root/etc/os-release").splitlines()
+    stopped = operate("instance", umid="deb", uml_dir=str(lab.folder / "vm-a/u"), state="stopped", stop_timeout=120)
+    assert (stopped["commands"], stopped["stopped_by"], stopped["synced"]) == (["cad"], "shutdown", True)
 
 
 @pytest.mark.parametrize(
