@@ -11,17 +11,21 @@ import os
 import subprocess
 from pathlib import Path
 
+_EACH = 4  # networks that one run of tests may have at a time
 _NETWORKS = 1 << 15  # of four addresses each, in 198.18.0.0/15, which is for tests (RFC 2544)
 
 
 class Network:
-    """A network namespace at one end of a pair of interfaces; the machine is at the other."""
+    """A network namespace at one end of a pair of interfaces; the machine is at the other.
 
-    def __init__(self) -> None:
-        number = os.getpid() % _NETWORKS
-        base = (198 << 24) + (18 << 16) + number * 4
-        self.name = f"umlt-{os.getpid()}"
-        self._here, self._there = f"uv{os.getpid()}a", f"uv{os.getpid()}b"
+    ``number`` tells those of one run from each other.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        place = os.getpid() * _EACH + number % _EACH
+        base = (198 << 24) + (18 << 16) + place % _NETWORKS * 4
+        self.name = f"umlt-{place}"
+        self._here, self._there = f"uv{place}a", f"uv{place}b"
         self._near, self.address = (_dotted(base + each) for each in (1, 2))
 
     def __enter__(self) -> Network:
@@ -61,6 +65,16 @@ class Network:
         path = Path("/proc/sys") / name.replace(".", "/")
         command = [*self.inside, "sh", "-c", f"echo {value} > {path}"]
         subprocess.run(command, check=True)
+
+
+def lay_cable(one: Network, other: Network) -> tuple[str, str]:
+    """Join two networks by a cable of their own, which goes with them, and return the address at each of its ends."""
+    ends = [(one, "192.0.2.11"), (other, "192.0.2.12")]
+    _ip("-n", one.name, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", other.name)
+    for network, address in ends:
+        _ip("-n", network.name, "addr", "add", f"{address}/24", "dev", "cable")
+        _ip("-n", network.name, "link", "set", "cable", "up")
+    return ends[0][1], ends[1][1]
 
 
 def _dotted(number: int) -> str:
