@@ -63,11 +63,11 @@ def _stop(order: Order) -> None:
     """Stop an instance for a service manager, unless it has ended by itself and so has no process any more."""
     from .._model import unit
     from .._model.task import COMMON_ARGUMENTS
-    from .._operations.instance import ARGUMENTS
+    from .._operations import load
 
     place = unit.place_of(order["umid"])
     if order["pid"] and place is not None:
-        specs = {**COMMON_ARGUMENTS, **ARGUMENTS}
+        specs = {**COMMON_ARGUMENTS, **load("instance").ARGUMENTS}
         defaults = {name: spec.get("default") for name, spec in specs.items()}
         params = {**defaults, **place._asdict(), "state": "stopped"}
         _report(server.answer({"operation": "instance", "params": params}))
