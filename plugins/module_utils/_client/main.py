@@ -12,6 +12,7 @@ import sys
 from typing import Any, BinaryIO, Dict
 
 from .._mconsole.errors import Error
+from .._operations.catalogue import load
 from .._operations.perform import failure
 from . import follow, server, start
 
@@ -63,7 +64,6 @@ def _stop(order: Order) -> None:
     """Stop an instance for a service manager, unless it has ended by itself and so has no process any more."""
     from .._model import unit
     from .._model.task import COMMON_ARGUMENTS
-    from .._operations import load
 
     place = unit.place_of(order["umid"])
     if order["pid"] and place is not None:
