@@ -35,7 +35,8 @@ def mitogen() -> dict[str, str]:
     import ansible_mitogen
 
     plugins = Path(ansible_mitogen.__file__).parent / "plugins" / "strategy"
-    return {"ANSIBLE_STRATEGY_PLUGINS": str(plugins), "ANSIBLE_STRATEGY": "mitogen_linear"}
+    strategy = {"ANSIBLE_STRATEGY_PLUGINS": str(plugins), "ANSIBLE_STRATEGY": "mitogen_linear"}
+    return {**strategy, "ANSIBLE_HOST_KEY_CHECKING": "false"}  # it goes by this, and not by the options of ssh
 
 
 def plays(home: str) -> dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]]:
