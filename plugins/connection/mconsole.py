@@ -16,7 +16,8 @@ description:
     every option of P(ansible.builtin.ssh#connection).
   - Modules of this collection run through it, and so do M(ansible.builtin.gather_facts) with
     C(ansible_facts_modules=uml.mconsole.instance_facts), M(ansible.builtin.wait_for_connection),
-    M(ansible.builtin.ping) and M(ansible.builtin.raw), whose text is a console command.
+    M(ansible.builtin.ping) and M(ansible.builtin.raw), whose text is a console command. What C(raw) shows is without
+    terminal escapes and control characters; M(uml.mconsole.request) returns all that was said.
   - Everything else, for example M(ansible.builtin.command), M(ansible.builtin.copy) or M(ansible.builtin.reboot),
     is refused, so that nothing happens to the VM host by mistake.
 notes:
@@ -72,6 +73,7 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection.ssh import Connection as SshConnection
 from ansible.utils.display import Display
 
+from ansible_collections.uml.mconsole.plugins.module_utils._model.console_log import harmless
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _guard
 from ansible_collections.uml.mconsole.plugins.plugin_utils._channel import Channel
 from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import Become, LocalTransport, SshTransport
@@ -204,7 +206,7 @@ class Connection(SshConnection):
     def _console_command(self, cmd: str) -> tuple[int, bytes, bytes]:
         command = _guard.console_command(cmd, self.umid)
         result = self.call("request", {"commands": [command], "force": False, "timeout": self._timeout})
-        said = to_bytes(result.get("stdout", ""))
+        said = to_bytes(harmless(result.get("stdout", "")))  # raw prints it as it is
         return (1, said, to_bytes(result["msg"])) if result.get("failed") else (0, said, b"")
 
     def _payload(self, payload: bytes) -> tuple[int, bytes, bytes]:

@@ -162,8 +162,9 @@ instances:
           sample: true
     world_writable:
       description:
-        - Whether every user of the VM host may send commands to it, which a warning says too; null when there is no
-          console to look at.
+        - Whether every user of the VM host may send commands to it, or put another console in the place of its own, by
+          the modes of the console, its directory and O(uml_dir); a warning says which. Null when there is no console
+          to look at.
       type: bool
       sample: false
     covered:

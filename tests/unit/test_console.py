@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -400,3 +400,58 @@ def test_many_threads_share_one_maker_of_sockets(fake: FakeConsole, sockets: Soc
         thread.join(90)
     assert not any(thread.is_alive() for thread in threads)
     assert wrong == []
+
+
+# Somebody who may write to the directory.
+
+
+def _a_link(path: Path, other: Path) -> None:
+    path.symlink_to(other)
+
+
+def _a_second_name(path: Path, other: Path) -> None:
+    os.link(other, path)
+
+
+@pytest.mark.parametrize("make", [_a_link, _a_second_name])
+def test_a_command_for_one_does_not_go_to_another(
+    uml_dir: Path, fake: FakeConsole, sockets: Sockets, make: Callable[[Path, Path], None]
+) -> None:
+    with FakeConsole(uml_dir, "taken") as taken:
+        console = Console(str(taken.console), sockets=sockets)
+        assert console.command("version").ok
+        taken.console.unlink()
+        make(taken.console, fake.console)
+        with pytest.raises(NotThereError, match="nobody listens"):
+            console.command("halt")
+    assert "halt" not in fake.received
+
+
+def test_a_folder_that_is_a_link_is_not_followed(uml_dir: Path, fake: FakeConsole, sockets: Sockets) -> None:
+    (uml_dir / "link").symlink_to(fake.directory)
+    with pytest.raises(NotThereError):
+        Console(str(uml_dir / "link" / "mconsole"), sockets=sockets).command("halt")
+    assert "halt" not in fake.received
+
+
+def test_another_process_that_took_over_the_path_is_asked_and_heard_alone(
+    uml_dir: Path, fake: FakeConsole, sockets: Sockets
+) -> None:
+    """A socket of its own at the path is what a restarted instance has; the one before cannot answer for it."""
+    console = Console(str(fake.console), sockets=sockets)
+    assert console.command("version").ok
+    fake.console.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(fake.console))
+        other.settimeout(SHORT)
+        with pytest.raises(UnansweredError):
+            console.command("version", timeout=SHORT)
+        assert other.recv(1024).endswith(b"version")
+    assert fake.received == ["version"]
+
+
+def test_a_pid_file_that_is_a_link_is_not_read(uml_dir: Path, fake: FakeConsole) -> None:
+    (uml_dir / "number").write_text(f"{os.getpid()}\n")
+    (fake.directory / "pid").unlink()
+    (fake.directory / "pid").symlink_to(uml_dir / "number")
+    assert Console(str(fake.console)).pid() is None

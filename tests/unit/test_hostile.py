@@ -207,3 +207,16 @@ def test_facts_that_one_guest_breaks_cost_the_others_nothing(
     told = {row["umid"]: row for row in rows}
     assert told["good"]["facts"]["nodename"] == "good"
     assert "a bug of the collection: KeyError: 'MemFree'" in told["bad"]["facts_error"]
+
+
+def test_words_for_people_cannot_command_their_terminal(uml_dir: Path, sockets: Sockets) -> None:
+    """Ansible prints messages and warnings as they are; a name of a directory is anybody's choice."""
+    evil = "\x1b]0;title\x07\x1b[2Jx\x9b31m"
+    with FakeConsole(uml_dir, kernel=liar.Liar(text=evil, err=1)), FakeConsole(uml_dir, evil) as fake:
+        refused = operate("request", False, sockets, umid="fake", uml_dir=str(uml_dir), command="config con1=pts")
+        missing = operate("request", False, sockets, umid="none", uml_dir=str(uml_dir), command="version")
+        fake.console.chmod(0o777)
+        seen = operate("instance_info", False, sockets, uml_dir=str(uml_dir))
+    told = [refused["msg"], missing["msg"], *seen["warnings"]]
+    assert all("x" in each and not set(each) & set("\x1b\x07\x9b") for each in told)
+    assert evil in {row["umid"] for row in seen["instances"]}, "data is as it is"

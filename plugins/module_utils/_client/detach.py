@@ -39,7 +39,7 @@ def start(order: Dict[str, Any]) -> Dict[str, Any]:
     program = carry.blob()
     line = json.dumps({"mode": "collect", "detached": True, **order}).encode("ascii")
     process = subprocess.Popen(
-        [sys.executable or "python3", "-I", "-S", "-c", carry.STUB, _NAME, order["directory"]],
+        [sys.executable or "python3", "-I", "-S", "-c", carry.STUB, _NAME],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import socket
+import stat
 import time
 from typing import Callable, List, Optional, Tuple
 
@@ -24,7 +25,7 @@ from .errors import (
 )
 from .names import MAX_SOCKET_PATH
 from .sockets import ROOMY_QUEUE, Bound, Sockets
-from .wire import MAX_DATAGRAM, SAFE_BURST, Assembly, Packet, Reply, Request, decode_text
+from .wire import MAX_DATAGRAM, SAFE_BURST, Assembly, Packet, Reply, Request, decode_text, encode_text
 
 TIMEOUT = 5.0
 _QUIET = 0.5  # seconds without a packet after which the end of a reply that overflowed counts as lost
@@ -57,7 +58,6 @@ class Console(dangers.Situation):
         self.sent: List[str] = []
         self._sockets = sockets or _shared
         self._log = log
-        self._owner: Optional[int] = None
         self._first: Optional[Tuple[int, ...]] = None
         self._found: Optional[Tuple[Tuple[int, int], int, int]] = None
 
@@ -115,17 +115,15 @@ class Console(dangers.Situation):
         """Send one request over a fresh socket and return the whole reply; no danger is looked for here."""
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         try:
-            if self._owner is None:
-                self._owner = self._look()
             room = self._send_room() if long_reply else SAFE_BURST
             with self._sockets.bound(long_reply) as bound:
-                bound.sock.connect(self.path)  # from here on the host lets nobody else send to this socket
-                if self._owner:  # root needs no permission to answer
-                    bound.admit(self._owner)
+                found = _connect(bound.sock, self.path)  # from here on the host lets nobody else send to this socket
+                self._first = self._first or _identity(found)
+                if found.st_uid:  # root needs no permission to answer
+                    bound.admit(found.st_uid)
                 self._send(bound.sock, request, deadline)
                 return self._collect(bound, min(bound.capacity, room), deadline, request.text)
         except OSError as err:
-            self._owner = None
             raise self._explain(err, request.text) from err
 
     def _send(self, sock: socket.socket, request: Request, deadline: float) -> None:
@@ -148,7 +146,6 @@ class Console(dangers.Situation):
                 return Reply(first.err, decode_text(first.data))
             return _collect_more(bound.sock, Assembly(capacity, first), deadline)
         except OSError as err:  # the time is over; whatever else it is, the command was sent
-            self._owner = None  # of an instance started anew by somebody else we would hear nothing
             raise UnansweredError(
                 f"{self.umid} did not answer {text!r} within its time; it may have happened, {self._fate()}",
                 umid=self.umid,
@@ -184,12 +181,6 @@ class Console(dangers.Situation):
             return self._first not in (None, _identity(os.stat(self.path)))
         except OSError:
             return False
-
-    def _look(self) -> int:
-        """Return the owner of the console, and keep which one it was at first."""
-        status = os.stat(self.path)
-        self._first = self._first or _identity(status)
-        return status.st_uid
 
     def _fate(self) -> str:
         """Say why there may have been no answer."""
@@ -230,7 +221,7 @@ class Console(dangers.Situation):
     def _kernel_end(self) -> Optional[Tuple[int, int]]:
         """Return (process, descriptor) of the kernel's socket, looked for again when it was made anew (a reboot)."""
         try:
-            status = os.stat(self.path)
+            status = os.lstat(self.path)
         except OSError:
             return None
         made = (status.st_ino, status.st_ctime_ns)
@@ -255,6 +246,31 @@ class Console(dangers.Situation):
 
 def _identity(status: os.stat_result) -> Tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_mtime_ns
+
+
+def _connect(sock: socket.socket, path: str) -> os.stat_result:
+    """Connect to the very socket that lies at a path, and return its status.
+
+    Who may write there could put a link to another's console in its place, or a second name of it, and have a command
+    that is meant for the one go to the other. What was looked at is what is connected to.
+
+    :raises OSError: when it is not there, is no socket, or nobody listens
+    """
+    if len(encode_text(path)) > MAX_SOCKET_PATH:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        handle = os.open(os.path.basename(path), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISSOCK(found.st_mode) or found.st_nlink > 1:
+            raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        sock.connect(f"/proc/self/fd/{handle}")
+    finally:
+        os.close(handle)
+    return found
 
 
 def _collect_more(sock: socket.socket, assembly: Assembly, deadline: float) -> Reply:

@@ -36,13 +36,13 @@ class Stat(NamedTuple):
     start: int
 
 
-def read_text(path: str) -> str:
+def read_text(path: str, flags: int = 0) -> str:
     """Return the text of a regular file, or nothing when it is gone or not ours to read.
 
     A user's pid file is read by root as well: a pipe or an endless file in its place must not hold us up.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | flags)
     except OSError:
         return ""
     try:
@@ -65,8 +65,8 @@ def _read_regular(descriptor: int) -> bytes:
 
 
 def read_pid(path: str) -> Optional[int]:
-    """Return the process that a pid file names, or None."""
-    text = read_text(path).strip()
+    """Return the process that a pid file names, or None; no link is followed, for reading some files changes them."""
+    text = read_text(path, os.O_NOFOLLOW).strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 

@@ -41,15 +41,43 @@ _token = secrets.token_hex(4)  # in a container the next process may have our nu
 def private_directory(base: str = "") -> str:
     """Return the directory of this user's sockets, made when it is not there.
 
-    It lies in ``base``: else in /run for root, where nobody can be first, and in /tmp for others.
+    It lies in ``base``, or in the first of :func:`bases` where nobody else was first.
     Root's may be passed through (0711), so that the instances of other users reach the one socket made for them.
 
     :raises NotAllowedError: when somebody else made it, or others may write there
     :raises Error: when it cannot be made
     """
+    first, *others = [base] if base else bases()
+    try:
+        return _own_directory(first)
+    except NotAllowedError:
+        for each in others:
+            with contextlib.suppress(NotAllowedError):
+                return _own_directory(each)
+        raise
+
+
+def bases() -> List[str]:
+    """Return where this user's directory may lie: for root in /run, where nobody can be first, for others in /tmp.
+
+    There anybody can be first, and lock a user out so; that user's own directory in /run comes next, where there is
+    one. It does not come first, since it goes with the user's last session, and some users have none.
+    """
+    uid = os.geteuid()
+    if uid == 0:
+        return ["/run" if os.path.isdir("/run") else "/tmp"]
+    own = f"/run/user/{uid}"
+    with contextlib.suppress(OSError):
+        found = os.lstat(own)
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o022:
+            return ["/tmp", own]
+    return ["/tmp"]
+
+
+def _own_directory(base: str) -> str:
     uid = os.geteuid()
     mode = 0o711 if uid == 0 else 0o700
-    path = os.path.join(base or ("/run" if uid == 0 and os.path.isdir("/run") else "/tmp"), f".uml-mconsole-{uid}")
+    path = os.path.join(base, f".uml-mconsole-{uid}")
     try:
         os.mkdir(path, mode)
     except FileExistsError:

@@ -38,7 +38,7 @@ def row(instance: Instance, probe: Probe, collectors: Sequence[Tuple[int, Row]] 
         "kernel": guestfiles.platform(probe.version).get("kernel"),
         **_of_process(instance),
         "networks": attachments.attachments(instance) if instance.alive else [],
-        "world_writable": is_open_to_all(instance),
+        "world_writable": None if (found := open_to_all(instance)) is None else bool(found),
         "covered": covered(instance, collectors) if instance.alive else None,
     }
 
@@ -91,9 +91,17 @@ def kernel_path(instance: Instance) -> Optional[str]:
 
 
 def log_of(pid: int) -> Optional[str]:
-    """Return the file that a process's standard output goes to, or None when that is none that can be opened again."""
-    target = hostproc.link(f"/proc/{pid}/fd/1") or ""
-    return target if target == os.devnull or (os.path.isabs(target) and os.path.isfile(target)) else None
+    """Return the file that a process's standard output goes to, or None when that is none that can be opened again.
+
+    Of a file that was removed the host makes up a name, at which its owner may put a link to anything.
+    """
+    own = f"/proc/{pid}/fd/1"
+    target = hostproc.link(own) or ""
+    with contextlib.suppress(OSError):
+        there, opened = os.lstat(target), os.stat(own)
+        if target == os.devnull or (stat.S_ISREG(there.st_mode) and os.path.samestat(there, opened)):
+            return target
+    return None
 
 
 def started(ticks: int) -> Optional[int]:
@@ -112,13 +120,20 @@ def resident(pid: int) -> Optional[int]:
     return None
 
 
-def is_open_to_all(instance: Instance) -> Optional[bool]:
-    """Tell whether every user of the host may send commands: who may write to the socket controls the instance."""
+def open_to_all(instance: Instance) -> Optional[str]:
+    """Return what lets every user of the host control the instance, or nothing; None when that cannot be seen.
+
+    That is its console, if they may write to it, or a directory in which they may put another one in its place.
+    """
     path = console_of(instance)
     if path is None:
         return None
     with contextlib.suppress(OSError):
-        folders = (instance.place.uml_dir, instance.place.directory)
-        reachable = all(os.stat(each).st_mode & stat.S_IXOTH for each in folders)
-        return reachable and bool(os.stat(path).st_mode & stat.S_IWOTH)
+        for each in (instance.place.uml_dir, instance.place.directory):
+            mode = os.stat(each).st_mode
+            if not mode & stat.S_IXOTH:
+                return ""
+            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+                return each
+        return path if os.stat(path).st_mode & stat.S_IWOTH else ""
     return None

@@ -13,7 +13,7 @@ import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set
 
 from .._mconsole import hostproc, instances, notifications
-from .._mconsole.errors import ProtocolError
+from .._mconsole.errors import Error, ProtocolError
 from .._mconsole.instances import Instance, Place
 from .._mconsole.notifications import Datagram
 from .._mconsole.wire import Notification, decode_text
@@ -181,7 +181,7 @@ class Collector:
 
     def _greeted(self, pid: int, text: str, watched: Optional[Watched]) -> Optional[Watched]:
         """Return the instance that has just made its console, by the path of it that its kernel tells."""
-        path = os.path.join(hostproc.link(f"/proc/{pid}/cwd") or "/", text)
+        path = os.path.join(hostproc.link(f"/proc/{pid}/cwd") or "/", text.partition("\0")[0])
         where = Place(os.path.basename(os.path.dirname(path)), os.path.dirname(os.path.dirname(path)))
         if watched is None:
             found = instances.look(where)
@@ -322,10 +322,12 @@ class Collector:
 
     def _check_door(self) -> None:
         if self._door is not None and not self._door.is_there():
-            self.selector.unregister(self._door)
+            with contextlib.suppress(KeyError, ValueError):  # it may not have been there a second ago either
+                self.selector.unregister(self._door)
             self._door.close()
-            self._door.open()
-            self.selector.register(self._door, selectors.EVENT_READ, self._door.answer)
+            with contextlib.suppress(OSError, Error):
+                self._door.open()
+                self.selector.register(self._door, selectors.EVENT_READ, self._door.answer)
 
     def _note_pause(self, watched: Watched) -> None:
         paused = watched.is_paused()

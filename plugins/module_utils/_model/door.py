@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import socket
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from .._mconsole.sockets import private_directory
+from .._mconsole.sockets import bases, private_directory
 
 _TIME = 5.0  # seconds that a collector may take to tell; it may be writing to a slow disk
 _GLANCE = 1.0  # seconds for each of those that are asked together
@@ -75,11 +76,12 @@ class Door:
 
 def ask(directory: str) -> Optional[Status]:
     """Return how the collector is that writes the journal in a directory, or None when none answers."""
-    private = private_directory()
-    found = _ask(_path(private, directory))
-    with contextlib.suppress(OSError):
-        os.rmdir(private)  # if it was made for this question
-    return found
+    for folder in (os.path.join(base, f".uml-mconsole-{os.geteuid()}") for base in bases()):
+        path = _path(folder, directory)
+        found = _ask(path) if _owner(path) == os.geteuid() else None
+        if found is not None:
+            return found
+    return None
 
 
 def ask_all() -> List[Tuple[int, Status]]:
@@ -90,7 +92,7 @@ def ask_all() -> List[Tuple[int, Status]]:
 
 def _owner(path: str) -> int:
     try:
-        return os.stat(os.path.dirname(path)).st_uid
+        return os.lstat(os.path.dirname(path)).st_uid
     except OSError:
         return -1
 
@@ -98,7 +100,7 @@ def _owner(path: str) -> int:
 def _doors() -> Iterator[Tuple[str, str]]:
     """Yield (folder, name) of all doors in the private directories of the users whose collectors this one may ask."""
     mine = f".uml-mconsole-{os.geteuid()}"
-    for base in ("/run", "/tmp"):
+    for base in ("/run", "/tmp", *glob.glob("/run/user/*")):
         with contextlib.suppress(OSError):
             for folder in os.listdir(base):
                 if folder == mine or (folder.startswith(".uml-mconsole-") and os.geteuid() == 0):

@@ -10,6 +10,8 @@ over, and removes what is unfinished.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 from typing import Optional, Type
@@ -19,8 +21,9 @@ from .._mconsole.wire import Request
 
 # The kernel answers to the address that the request came from; an abstract one leaves nothing behind.
 _GUARD = """
-import os, select, shutil, socket, sys
-console, folder, seconds, request = sys.argv[1:]
+import json, os, select, shutil, socket
+with open(0, "rb", buffering=0, closefd=False) as stream:
+    console, folder, seconds, request = json.loads(stream.readline())
 os.write(1, b".")
 told = select.select([0], [], [], float(seconds))[0] and os.read(0, 1)
 if not told:
@@ -42,7 +45,7 @@ class Guardian:
 
     def __init__(self, console: str, folder: str, seconds: float) -> None:
         request = Request("go").to_bytes().hex()
-        self._words = [sys.executable or "python3", "-I", "-S", "-c", _GUARD, console, folder, str(seconds), request]
+        self._order = json.dumps([console, folder, seconds, request]).encode("ascii") + b"\n"
         self._child: Optional[subprocess.Popen[bytes]] = None
 
     def __enter__(self) -> Guardian:
@@ -51,17 +54,26 @@ class Guardian:
         :raises NotThereError: when it does not run
         """
         self._child = subprocess.Popen(
-            self._words,
+            [sys.executable or "python3", "-I", "-S", "-c", _GUARD],  # what it is about is nobody's business
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,
         )
-        if self._child.stdout is None or self._child.stdout.read(1) != b".":
+        if not self._stands_by(self._child):
             self._end(b"")
             raise NotThereError("the process that would resume the instance if this one died could not be started")
         return self
+
+    def _stands_by(self, child: subprocess.Popen[bytes]) -> bool:
+        """Tell it what it is about, and whether it has understood."""
+        if child.stdin is None or child.stdout is None:
+            return False
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(self._order)
+            child.stdin.flush()
+        return child.stdout.read(1) == b"."
 
     def __exit__(self, kind: Optional[Type[BaseException]], *_exception: object) -> None:
         """Let it go; where the instance did not answer us, it tries once more."""

@@ -35,9 +35,10 @@ def run(task: Task) -> Dict[str, Any]:
     probes = states.probe_all(found, task.sockets, task.timeout)
     collectors = door.ask_all()
     rows = [census.row(each, probe, collectors) for each, probe in zip(found, probes)]
-    for each in rows:
-        if each["world_writable"]:
-            task.warn(f"every user of the VM host may control {each['umid']}: {each['console']} is writable by all")
+    for instance in found:
+        path = census.open_to_all(instance)
+        if path:
+            task.warn(f"every user of the VM host may control {instance.place.umid}: {path} is writable by all")
     subsets = task.params.get("gather_subset")
     if subsets is not None:
         _add_facts(task, list(zip(found, probes)), rows, subsets)

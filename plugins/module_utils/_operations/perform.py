@@ -15,6 +15,7 @@ from .._mconsole import instances
 from .._mconsole.errors import Error, InputError
 from .._mconsole.instances import Place
 from .._mconsole.sockets import Sockets
+from .._model.console_log import harmless
 from .._model.plain import plain
 from .._model.task import Task
 
@@ -46,8 +47,20 @@ def _dispatch(operation: ModuleType, params: Dict[str, Any], check: bool, socket
 
 def failure(err: Error) -> Result:
     """Return the result of an operation that an error ended."""
-    result: Result = plain({"failed": True, "changed": False, "msg": str(err), "error": err.describe()})
-    return result
+    return _told({"failed": True, "changed": False, "msg": str(err), "error": err.describe()})
+
+
+def _told(result: Result) -> Result:
+    """Return a result that JSON can carry, and whose words for people cannot command their terminal.
+
+    They may quote a guest, or a name that somebody has chosen on the VM host, and Ansible prints them as they are.
+    """
+    told: Result = plain(result)
+    if "msg" in told:
+        told["msg"] = harmless(told["msg"])
+    if "warnings" in told:
+        told["warnings"] = [harmless(text) for text in told["warnings"]]
+    return told
 
 
 def _run(operation: ModuleType, task: Task) -> Result:
@@ -61,8 +74,7 @@ def _run(operation: ModuleType, task: Task) -> Result:
         result.setdefault("umid", task.umid)
     if task.warnings:
         result["warnings"] = task.warnings
-    safe: Result = plain(result)
-    return safe
+    return _told(result)
 
 
 def _place(operation: ModuleType, params: Dict[str, Any]) -> Place:
@@ -125,7 +137,7 @@ def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, socket
         thread.start()
     for thread in threads:
         thread.join()
-    return _together({_key(place, places): results[place] for place in places}, warnings)
+    return _told(_together({_key(place, places): results[place] for place in places}, warnings))
 
 
 def _isolated(operation: ModuleType, task: Task) -> Result:
