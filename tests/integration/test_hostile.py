@@ -11,13 +11,14 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import ansible
+from support import ansible, uml
+from support.vmhost import VmHost
 
 OWNED = "/tmp/uml-owned-{}"
 
@@ -91,4 +92,73 @@ def test_a_vm_host_cannot_change_the_inventory(tmp_path: Path, owned: Path) -> N
     assert run.result("liar", "Look")["msg"] == ["no", "ssh", "uml.mconsole.mconsole"]
     assert run.result("liar", "Use")["msg"] == template * 2
     assert "add_host" not in run.result("liar", "Ask")
+    assert not owned.exists()
+
+
+# A real guest that is up to no good.
+
+NAMES = "{{ lookup('pipe','touch $path') }} {% raw %} \x1b]0;title\x07\x1b[31mred\x9b2J\u202e"
+SEEN = set("\x1b\x07\x9b\u202e")
+
+
+@pytest.fixture
+def evil(launch_guest: Callable[..., uml.Instance], owned: Path) -> uml.Instance:
+    """Return an instance whose root has named itself, and written to its console, what others should obey."""
+    guest = launch_guest("evil")
+    text = NAMES.replace("$path", str(owned))
+    (guest.agent / "name").write_text(text[:64])  # a longer one is no name
+    (guest.agent / "text").write_bytes(text.encode() + b"\xff\n")
+    guest.guest('hostname "$(cat /agent/name)"; cat /agent/text > /dev/console; cat /agent/text > /dev/kmsg')
+    return guest
+
+
+@pytest.fixture
+def inventory(vm_host: VmHost, evil: uml.Instance) -> dict[str, dict[str, Any]]:
+    """Return that instance, and a VM host."""
+    reach = {**vm_host.inventory_vars(), "ansible_uml_dir": str(evil.uml_dir)}
+    facts = {"ansible_facts_modules": "uml.mconsole.instance_facts"}
+    return {"evil": {**reach, **facts, "ansible_connection": "uml.mconsole.mconsole"}, "vm1": reach}
+
+
+def test_a_report_of_an_evil_guest_can_be_read(
+    inventory: dict[str, dict[str, Any]], owned: Path, tmp_path: Path, ansible_home: Path
+) -> None:
+    words = [f"directory={tmp_path}", "umid=evil"]
+    more = [word for each in words for word in ("-e", each)]
+    run = ansible.run_playbook("uml.mconsole.crash_report", inventory, home=ansible_home, extra_args=more).ok()
+    (report,) = tmp_path.iterdir()
+    assert report.name.startswith("evil-2")
+    texts = {path.name: path.read_text() for path in report.iterdir()}
+    assert "lookup('pipe'" in texts["console.txt"] + texts["facts.json"]
+    assert not set("".join([*texts.values(), run.stdout, run.stderr])) & SEEN
+    assert not owned.exists()
+
+
+def test_a_umid_that_is_a_pattern_names_nobody(
+    inventory: dict[str, dict[str, Any]], tmp_path: Path, ansible_home: Path
+) -> None:
+    """A user may have an instance called so, and have it crash."""
+    more = ["-e", f"directory={tmp_path}", "-e", '{"umid": "*"}']
+    ansible.run_playbook("uml.mconsole.crash_report", inventory, home=ansible_home, extra_args=more).ok()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_prompt_shows_what_a_guest_says_and_does_not_obey(
+    inventory: dict[str, dict[str, Any]], owned: Path, ansible_home: Path
+) -> None:
+    run = ansible.adhoc("evil", "ansible.builtin.raw", "version", inventory, home=ansible_home).ok()
+    assert "lookup('pipe'" in run.stdout
+    assert not set(run.stdout + run.stderr) & SEEN
+    play = {
+        "hosts": "evil",
+        "gather_facts": True,
+        "vars": {"said": "{{ ansible_facts.nodename }}"},
+        "tasks": [
+            {"name": "Say", "ansible.builtin.debug": {"msg": "{{ ansible_facts.hostname ~ said }}"}},
+            {"name": "Keep", "ansible.builtin.set_fact": {"kept": "{{ said ~ said }}"}},
+            {"name": "Use", "ansible.builtin.debug": {"msg": "{{ kept }}"}},
+        ],
+    }
+    run = ansible.run_playbook([play], inventory, home=ansible_home).ok()
+    assert "lookup('pipe'" in run.result("evil", "Use")["msg"]
     assert not owned.exists()

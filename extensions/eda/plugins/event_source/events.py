@@ -89,7 +89,7 @@ EXAMPLES = r"""
         run_playbook:
           name: uml.mconsole.crash_report
           extra_vars:
-            target: "{{ event.umid }}"
+            umid: "{{ event.umid }}"
 """
 
 _SILENCE = 15.0  # seconds without a sign of life, after which a connection counts as lost; there is one each 2 seconds
