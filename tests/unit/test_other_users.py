@@ -20,9 +20,12 @@ from ansible_collections.uml.mconsole.plugins.module_utils._client import server
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import instances, sockets
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import NotAllowedError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import census, door
+from ansible_collections.uml.mconsole.plugins.module_utils._model import census, copying, door
 from ansible_collections.uml.mconsole.plugins.module_utils._model.guardian import Guardian
+from ansible_collections.uml.mconsole.plugins.module_utils._model.sight import Sight
 from support.fake import FakeConsole
+from support.fake_kernel import Disk, Kernel
+from support.operate import operate
 from support.users import NOBODY_IN_PARTICULAR, SOMEBODY_ELSE, as_user
 from support.wait import wait_until
 
@@ -243,3 +246,68 @@ def greeting(path: Path) -> bytes:
         with sock.makefile("rb") as stream, contextlib.suppress(ConnectionError):
             return stream.readline()
     return b""
+
+
+# What another user's kernel names as its disk, to a root who copies it.
+
+
+@pytest.fixture
+def lie(uml_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return what becomes of a backup of an instance of the attacker whose disk is said to be a file."""
+
+    def backup(path: Path) -> str:
+        kernel = Kernel(disks={1: Disk(str(path), size=1 << 20)})
+        with FakeConsole(uml_dir, "a", kernel) as fake:
+            monkeypatch.setattr(Sight, "uid", lambda self: ATTACKER)
+            given = {"umid": "a", "uml_dir": str(uml_dir), "dest": str(uml_dir / "backup"), "disks": ["ubd1"]}
+            result = operate("disk_backup", False, None, **given, sync_timeout=0.1)
+            assert fake.alive
+        return str(result.get("msg", ""))
+
+    return backup
+
+
+REFUSED = "which the user of a may not be allowed to read"
+
+
+def test_a_private_file_of_another_is_not_copied(uml_dir: Path, lie: Callable[..., str]) -> None:
+    secret = uml_dir / "secret"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    assert REFUSED in lie(secret)
+    (uml_dir / "link").symlink_to(secret)
+    assert REFUSED in lie(uml_dir / "link")
+    assert not (uml_dir / "backup").exists()
+
+
+def test_a_file_in_a_private_folder_of_another_is_not_copied(uml_dir: Path, lie: Callable[..., str]) -> None:
+    (uml_dir / "home").mkdir(0o700)
+    (uml_dir / "home" / "f").write_text("for all, who can get here")
+    (uml_dir / "home" / "f").chmod(0o644)
+    assert REFUSED in lie(uml_dir / "home" / "f")
+
+
+def test_what_is_theirs_or_open_or_everybody_s_is_copied(uml_dir: Path, lie: Callable[..., str]) -> None:
+    own, golden, held = (uml_dir / name for name in ("own", "golden", "held"))
+    for path, mode in ((own, 0o600), (golden, 0o644), (held, 0o600)):
+        path.write_text(path.name)
+        path.chmod(mode)
+    os.chown(own, ATTACKER, ATTACKER)
+    with held.open():
+        assert lie(own) == ""
+        (uml_dir / "backup" / "a-ubd1.img").unlink()
+        assert lie(golden) == ""
+        (uml_dir / "backup" / "a-ubd1.img").unlink()
+        assert lie(held) == ""
+    assert (uml_dir / "backup" / "a-ubd1.img").read_text() == "held"
+
+
+def test_a_file_that_takes_the_place_of_another_is_not_copied(uml_dir: Path) -> None:
+    first, second = uml_dir / "first", uml_dir / "second"
+    first.write_text("first")
+    found = first.stat()
+    second.write_text("second")
+    second.rename(first)
+    with pytest.raises(OSError, match="Stale"):
+        copying.copy(str(first), str(uml_dir / "copy"), float("inf"), (found.st_dev, found.st_ino))
+    assert not (uml_dir / "copy").exists()

@@ -15,7 +15,7 @@ import stat
 import tempfile
 import threading
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from .._mconsole import dangers, hostproc
 from .._mconsole.errors import Error, InputError, NotAllowedError, UnverifiedError
@@ -43,6 +43,7 @@ class Disk(NamedTuple):
     backing_file: str
     backing_where: str
     target: str
+    identities: Tuple[copying.Identity, ...]
 
 
 # What is to be copied.
@@ -86,22 +87,44 @@ def _disk(sight: Sight, unit: int, dest: str) -> Disk:
     if not file:
         raise InputError(f"{sight.umid} has no disk {name}", name=name)
     where, backing_where = (sight.host_path(path) or path for path in (file, backing))
-    for path in filter(None, (where, backing_where if backing else "")):
-        _check_source(sight.umid, name, path)
     suffix = _SUFFIX.search(file)
     target = f"{sight.umid}-{name}{suffix.group(0) if suffix else '.cow' if backing else '.img'}"
-    return Disk(name, file, where, backing, backing_where if backing else "", os.path.join(dest, target))
+    paths = (where, backing_where) if backing else (where,)
+    identities = tuple(_checked(sight, name, path) for path in paths)
+    return Disk(name, file, where, backing, backing_where if backing else "", os.path.join(dest, target), identities)
 
 
-def _check_source(umid: str, name: str, path: str) -> None:
+def _checked(sight: Sight, name: str, path: str) -> copying.Identity:
+    """Return which file it is that may be copied: another one can be at its path a moment later."""
+    umid = sight.umid
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
     except OSError as err:
         raise InputError(f"the file {path} of {name} of {umid} is not there: {err.strerror}", path=path) from err
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{name} of {umid} is {path}, which is no regular file; it cannot be copied so", path=path)
     if not os.access(path, os.R_OK):
         raise NotAllowedError(f"not allowed to read {path}, the file of {name} of {umid}", path=path)
+    if sight.uid() not in (None, 0, os.geteuid()) and not _is_theirs(sight, path, found):
+        raise NotAllowedError(
+            f"{name} of {umid} is said to be {path}, which the user of {umid} may not be allowed to read", path=path
+        )
+    return found.st_dev, found.st_ino
+
+
+def _is_theirs(sight: Sight, path: str, found: os.stat_result) -> bool:
+    """Tell whether root may copy a file for an instance of another user, whose kernel may name any file as its disk.
+
+    That is one of the user's own, one that the instance has open, or one that everybody may read.
+    """
+    if found.st_uid == sight.uid() or sight.has_open((found.st_dev, found.st_ino)):
+        return True
+    real = os.path.realpath(path)
+    folders = [os.path.dirname(real)]
+    while folders[-1] != "/":
+        folders.append(os.path.dirname(folders[-1]))
+    reachable = all(os.stat(each).st_mode & stat.S_IXOTH for each in folders)
+    return reachable and bool(found.st_mode & stat.S_IROTH) and os.path.samestat(os.lstat(real), found)
 
 
 def check_target(chosen: Sequence[Disk], dest: str, overwrite: bool) -> None:
@@ -194,6 +217,13 @@ class Backup:
             if not reply.ok and reply.text != "Not stopped":
                 self._task.warn(f"{self._task.umid} refused to be resumed: {reply.text}")
 
+    def _check_paused(self) -> None:
+        if self._console.paused() is False:
+            raise UnverifiedError(
+                f"{self._task.umid} was resumed while its disks were copied, so the copies were thrown away",
+                umid=self._task.umid,
+            )
+
     def _copy_all(self, folder: str, began: float) -> List[Copied]:
         """Copy all disks, again if a late write came in between: on a busy host a helper of the kernel may lag.
 
@@ -203,12 +233,11 @@ class Backup:
         while True:
             self._is_quiet(time.monotonic() + _QUIET)
             before = self._written()
-            copied = [copying.copy(disk.where, self._part(disk, folder), deadline) for disk in self._chosen]
-            if self._console.paused() is False:
-                raise UnverifiedError(
-                    f"{self._task.umid} was resumed while its disks were copied, so the copies were thrown away",
-                    umid=self._task.umid,
-                )
+            copied = [
+                copying.copy(disk.where, self._part(disk, folder), deadline, disk.identities[0])
+                for disk in self._chosen
+            ]
+            self._check_paused()
             if self._written() == before:
                 return copied
             if time.monotonic() > deadline:
@@ -248,7 +277,7 @@ class Backup:
         """Put a copy in its place, on the disk for good, with its backing file if that is wanted."""
         part, backing = self._part(disk, folder), disk.backing_where
         if backing and self._with_backing:
-            backing = _copy_backing(backing, self._dest)
+            backing = _copy_backing(backing, self._dest, disk.identities[1])
             cow_header.point_to(part, backing)
         copying.settle(part)
         os.replace(part, disk.target)
@@ -291,7 +320,7 @@ def _is_clean(meminfo: str) -> bool:
     return len(rows) == 2 and all(row[1:2] == ["0"] for row in rows)
 
 
-def _copy_backing(source: str, dest: str) -> str:
+def _copy_backing(source: str, dest: str, known: copying.Identity) -> str:
     """Return the copy of a backing file, made unless it is there: while a COW file uses it, it does not change."""
     target = os.path.join(dest, os.path.basename(source))
     with _backing_files:
@@ -303,7 +332,7 @@ def _copy_backing(source: str, dest: str) -> str:
             raise InputError(f"{target} exists already, and is no copy of the backing file {source}", path=target)
         part = f"{target}.part"
         try:
-            copying.copy(source, part, float("inf"))
+            copying.copy(source, part, float("inf"), known)
             copying.settle(part)
             os.replace(part, target)
         finally:

@@ -11,8 +11,9 @@ import fcntl
 import os
 import tempfile
 import time
-from typing import Iterator, NamedTuple, Tuple
+from typing import Iterator, NamedTuple, Optional, Tuple
 
+Identity = Tuple[int, int]  # st_dev, st_ino
 _FICLONE = 0x40049409  # linux/fs.h
 _PART = 8 << 20  # bytes between looks at the clock
 _CANNOT_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM)
@@ -30,14 +31,17 @@ class Copied(NamedTuple):
     allocated: int
 
 
-def copy(source: str, target: str, deadline: float) -> Copied:
+def copy(source: str, target: str, deadline: float, known: Optional[Identity] = None) -> Copied:
     """Copy a regular file into one that is not there yet, for its owner alone, with the times of the source.
 
-    :raises OSError: when that fails; a part of the target may be there then
+    :raises OSError: when that fails, or it is another file than the known one; a part of the target may be there then
     :raises TooLateError: when the deadline of the monotonic clock passed
     """
     reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
+        there = os.fstat(reading)
+        if known not in (None, (there.st_dev, there.st_ino)):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), source)
         writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             method = "reflink" if _clone(reading, writing) else _copy_data(reading, writing, deadline)

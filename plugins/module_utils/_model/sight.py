@@ -155,9 +155,16 @@ class Sight(Situation):
             return None
         if found is None or stat.S_ISCHR(found.st_mode):  # such as /dev/null, which every process has open
             return None
+        return self._opened().get((found.st_dev, found.st_ino))
+
+    def has_open(self, identity: Identity) -> bool:
+        """Tell whether the instance has a file open, whatever its name."""
+        return identity in self._opened()
+
+    def _opened(self) -> Dict[Identity, OpenFile]:
         if self._descriptors is None:
             self._descriptors = _descriptors(self.pid)
-        return self._descriptors.get((found.st_dev, found.st_ino))
+        return self._descriptors
 
     def has_descriptor(self, number: int) -> Optional[bool]:
         """Tell whether the instance has a descriptor of that number; None when it cannot be seen."""
