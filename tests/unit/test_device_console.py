@@ -211,6 +211,25 @@ def test_an_unanswered_command_ends_it_there(launch, run, uml_dir):
     assert changing(fake) == [f"config ubd1={uml_dir}/a", f"config ubd2={uml_dir}/b"]
 
 
+def test_what_cannot_be_read_after_a_change_is_told_to_have_happened_perhaps(launch, run, uml_dir):
+    class Odd(KernelWithSysfs):
+        """Answers nonsense from the moment on when a disk was set."""
+
+        is_set = False
+
+        def answer(self, command: str) -> Any:
+            if self.is_set:
+                fake.manner = fakes.garbage
+            self.is_set = self.is_set or command.startswith("config ubd1=")
+            return super().answer(command)
+
+    fake = launch(kind=Odd)
+    result = run("device", name="ubd1", file=image(uml_dir / "a"), timeout=0.3)
+    assert result["failed"]
+    assert "it may have happened, since what came of it cannot be read" in result["msg"]
+    assert result["commands"] == [f"config ubd1={uml_dir}/a"]
+
+
 MANNERS = {"silent": fakes.silent, "garbage": fakes.garbage, "cut": fakes.cut_header, "endless": fakes.unterminated}
 
 

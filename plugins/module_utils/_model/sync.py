@@ -13,6 +13,7 @@ from .._mconsole.errors import Error
 from .task import Task
 
 State = Dict[str, Any]
+_MAY = "it may have happened"
 
 
 class Plan(NamedTuple):
@@ -41,7 +42,8 @@ def sync(
 ) -> Dict[str, Any]:
     """Bring an instance to what is desired and report truthfully: ``changed``, ``commands``, ``diff``, ``reason``.
 
-    When a command fails, the report is ``failed``, tells what was sent, and what is there now.
+    When a command fails, or what came of it cannot be read, the report is ``failed``, tells what was sent, and what is
+    there now as far as it can be read.
     """
     before = read(task)
     steps = plan(before)
@@ -50,6 +52,7 @@ def sync(
     if wanted and not task.check:
         try:
             apply(task, steps)
+            after = read(task)
         except Error as err:
             failure = {
                 "failed": True,
@@ -57,7 +60,7 @@ def sync(
                 "error": err.describe(),
                 "commands": changing(task.sent),
             }
-        after = _read_again(task, read, before, failure)
+            after = _read_again(task, read, before, failure)
     return {
         "changed": before != after if failure else wanted,
         "commands": steps.commands,
@@ -68,12 +71,12 @@ def sync(
 
 
 def _read_again(task: Task, read: Callable[[Task], State], before: State, failure: Dict[str, Any]) -> State:
-    """Return what is there now; where a failure left nothing to be read, what was there is what is known."""
+    """Return what is there after a failure; where that left nothing to be read, what was there is what is known."""
     try:
         return read(task)
     except Error:
-        if not failure:
-            raise
+        if failure["commands"] and _MAY not in failure["msg"]:
+            failure["msg"] += f"; {_MAY}, since what came of it cannot be read"
         return before
 
 
