@@ -141,7 +141,7 @@ compose:
 groups:
   web: uml_umid is match('web')
 keyed_groups:
-  - key: uml_kernel
+  - key: uml_kernel | default('unknown', true) # of one that hangs
     prefix: kernel
   - key: uml_owner
     prefix: owner

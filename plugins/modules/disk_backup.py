@@ -83,7 +83,7 @@ EXAMPLES = r"""
     umids: [web*]
     disks: [ubd0]
     backing: copy
-    dest: /srv/backup
+    dest: /srv/backup/roots
     max_pause: 5
 """
 

@@ -2,11 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the guides and the README say is done, in its order, by a user of its own; what they show is what is printed."""
+"""What the guides and the README say is done, in its order, by a user of its own; what they show is what is printed.
+
+So are the examples of modules and other plugins, and those of roles.
+"""
 
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import pwd
 import shutil
 import subprocess
@@ -15,10 +20,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from support import documents
+from support import ansible, documents, guest
 from support.documents import Block
-from support.paths import TREE
+from support.paths import CHECKOUT, TREE
 from support.vmhost import VmHost
 from support.wait import wait_until
 
@@ -66,7 +72,7 @@ class Reader:
         for path in (folder, *folder.iterdir()):
             shutil.chown(path, self.name)
 
-    def run(self, script: str, where: object) -> str:
+    def run(self, script: str, where: object, limit: float = LIMIT) -> str:
         """Run the commands of a block until the first that fails, and return all that they print."""
         enter = ["nsenter", f"--target={self.world}", "--pid", "--mount"]
         user = ["setpriv", f"--reuid={self.name}", f"--regid={self.name}", "--init-groups"]
@@ -78,7 +84,7 @@ class Reader:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=LIMIT,
+            timeout=limit,
             check=False,
         )
         assert done.returncode == 0, f"{where}: status {done.returncode}\n{script}\n{done.stdout}"
@@ -148,3 +154,155 @@ def test_the_guide_to_many_hosts(reader: Reader, make_user: Callable[..., str]) 
     with VmHost(make_user("vm1")) as one, VmHost(make_user("vm2")) as two:
         reader.know(vm1=one, vm2=two)
         reader.follow(documents.blocks(GUIDES["guide_many_hosts"]))
+
+
+# The examples of modules
+
+# In this order, each finds what it is about. What `/srv` is to a reader of the documentation is a folder of the test's.
+WITH_A_COLLECTOR = ["collector", "=collect", "instance", "=go on", "event_info", "event_wait", "disk_backup"]
+ON_REAL_DISKS = ["instance_info", "instance_facts", "proc_info", "stack_info", "kernel_log", "memory"]
+ON_SMALL_ONES = ["=anew", "request", "=again", "device", "devices", "cow", "sysrq"]
+STORY = [*WITH_A_COLLECTOR, *ON_REAL_DISKS, *ON_SMALL_ONES]
+SMALL = {"umids": ["web1", "web2"], "memory": "64M", "root": {"initrd": str(guest.initrd())}}
+BETWEEN = {
+    "=collect": [{"uml.mconsole.collector": None}],
+    "=go on": [{"uml.mconsole.instance": {"umids": ["web*"], "state": "running"}}],
+    "=anew": [
+        {"uml.mconsole.collector": {"state": "stopped"}},
+        {"uml.mconsole.instance": {"umids": ["*"], "state": "absent", "stop_by": ["kill"]}},
+        {"uml.mconsole.instance": SMALL},
+    ],
+    "=again": [{"uml.mconsole.instance": SMALL}],
+}
+NOT_EXAMPLES = {"uml.mconsole.collector", "uml.mconsole.instance", "Gathering Facts"}
+# What the other examples do not leave as it was is what they are for.
+CHANGE_NOTHING = {
+    "See what is covered",
+    "Stop one that does not matter, at once",
+    "See what went wrong since midnight",
+    "Read on from where the last task ended",
+    "Remember where the journal ends",
+    "Wait until its guest says that it is ready",
+    "See what there is",
+    "Name those that need help",
+    "Gather the usual facts",
+    "Show what they say",
+    "Gather everything, of interfaces that are down as well",
+    "Compare the kernels of all instances",
+    "Show the disks",
+    "Read two files of the guest",
+    "See where init and its first child are",
+    "Ask which kernel runs",
+    "Ask all web servers what their first disks are",
+    "See how much an instance has written",
+    "See what the guest uses its memory for",
+}
+FOLDERS = "mkdir -p srv/images srv/uml srv/backup srv/web1 srv/web2 srv/web3"
+DISKS = "truncate -s 4M srv/web1/scratch.img srv/web1/data.img srv/web2/data.img srv/web3/data.img"
+HOSTS = {
+    "localhost": {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"},
+    "web1": {
+        "ansible_connection": "uml.mconsole.mconsole",
+        "ansible_uml_transport": "local",
+        "ansible_facts_modules": "uml.mconsole.instance_facts",
+    },
+}
+INVENTORY = {
+    "vm_hosts": {"hosts": {"localhost": HOSTS["localhost"]}},
+    "instances": {"hosts": {"web1": HOSTS["web1"]}},
+}
+
+
+@pytest.fixture
+def tap(reader: Reader) -> Iterator[str]:
+    """Lend a tap that belongs to the reader."""
+    name = f"umlx{os.getpid()}"
+    subprocess.run(["ip", "tuntap", "add", "dev", name, "mode", "tap", "user", reader.name], check=True)
+    yield name
+    subprocess.run(["ip", "link", "del", name], check=True)
+
+
+def plays(step: str, words: dict[str, str]) -> list[dict[str, object]]:
+    """Return the plays of a step: the examples of a module with some words of its own, or what lies between."""
+    if step in BETWEEN:
+        return [{"hosts": "localhost", "gather_facts": False, "tasks": BETWEEN[step]}]
+    listed = yaml.safe_load(spoken(f"modules/{step}", words))
+    tasks = [each for each in listed if "hosts" not in each]
+    alone = [each for each in listed if "hosts" in each]
+    return [{"name": step, "hosts": "localhost", "gather_facts": False, "tasks": tasks}, *alone]
+
+
+def results(reader: Reader, playbook: object, where: str) -> list[ansible.TaskResult]:
+    """Run plays as the reader and return what each task came to."""
+    reader.write("hosts.yml", yaml.safe_dump(INVENTORY))
+    reader.write("play.yml", yaml.safe_dump(playbook, sort_keys=False))
+    reader.write("results", "")
+    reader.environment |= {
+        "ANSIBLE_CALLBACK_PLUGINS": str(ansible.CALLBACKS),
+        "ANSIBLE_CALLBACKS_ENABLED": "umlt_json",
+        "UMLT_RESULTS": str(reader.home / "results"),
+    }
+    reader.run("ansible-playbook -i hosts.yml play.yml", where, limit=5 * LIMIT)
+    return [ansible.TaskResult(**json.loads(line)) for line in (reader.home / "results").read_text().splitlines()]
+
+
+def test_the_examples_of_modules(reader: Reader, tap: str) -> None:
+    assert sorted(step for step in STORY if step not in BETWEEN) == sorted(
+        path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py")
+    )
+    words = {"/srv/": f"{reader.home}/srv/", "tap-web1": tap, "^ready": "^up"}
+    image = guest.root_image()
+    reader.run(f"{FOLDERS}; {DISKS}; cp {image} srv/images/bookworm.img; cp {image} srv/uml/debian.img", "the disks")
+    done = results(reader, [play for step in STORY for play in plays(step, words)], "the examples")
+    answers = {each.task: each.changed for each in done if each.task not in NOT_EXAMPLES}
+    assert {task for task, changed in answers.items() if not changed} == CHANGE_NOTHING
+    assert len(answers) > 2 * len(CHANGE_NOTHING)
+
+
+# The examples of other plugins
+
+FOUND = ["web1", "web1.vm1", "db1", "kernel_", "web2"]  # what each of the inventories shows, among others
+
+
+def test_the_examples_of_the_inventory_and_of_the_lookup(reader: Reader, make_user: Callable[..., str]) -> None:
+    inside = ["nsenter", f"--target={reader.world}", "--pid", "--mount"]  # where no other instances are seen
+    with VmHost(make_user("vm1"), inside=inside) as one, VmHost(make_user("vm2"), inside=inside) as two:
+        reader.know(vm1=one, vm2=two)
+        words = {"192.0.2.1": "vm1.example.org", "192.0.2.2": "vm2.example.org", "/usr/local/lib": str(reader.home)}
+        words |= {"ansible_user: root": f"ansible_user: {one.user}", "ansible_user: ops": f"ansible_user: {two.user}"}
+        words["ansible_become: true"] = "ansible_become: false"
+        reader.run("ansible-playbook -i vm1.example.org, uml.mconsole.demo", "the lab")
+        reader.write("hosts.yml", yaml.safe_dump({"vm_hosts": {"hosts": {"vm1.example.org": None}}}))
+        inventories = spoken("inventory/instances", words).split("\n---\n")
+        assert len(inventories) == len(FOUND)
+        for text, found in zip(inventories, FOUND, strict=True):
+            reader.write("fleet.uml.yml", text)
+            shown = reader.run("ansible-inventory -i hosts.yml -i fleet.uml.yml --graph", text)
+            assert found in shown
+            assert "WARNING" not in shown
+    results(reader, [{"hosts": "localhost", "tasks": yaml.safe_load(spoken("lookup/program", words))}], "the lookup")
+    assert (reader.home / "uml-mconsole.py").stat().st_size > LIMIT
+
+
+def spoken(plugin: str, words: dict[str, str]) -> str:
+    """Return the examples of a plugin with some words of its own."""
+    text = documents.examples(CHECKOUT / "plugins" / f"{plugin}.py")
+    for old, new in words.items():
+        text = text.replace(old, new)
+    return text
+
+
+# The examples of roles, and those of the README that come after the first steps
+
+
+def test_the_examples_of_roles(reader: Reader) -> None:
+    reader.run("mkdir -p srv/disks srv/images; truncate -s 4M srv/disks/web2.img", "the disks")
+    done: list[ansible.TaskResult] = []
+    for document in ("roles/guest/README.md", "roles/instances/README.md", "roles/monitor/README.md", "README.md"):
+        for block in documents.blocks(CHECKOUT / document):
+            if block.language == "yaml" and "hosts: vm_hosts" in block.text:
+                text = block.text.replace("/srv/", f"{reader.home}/srv/").replace("become: true", "become: false")
+                done += results(reader, yaml.safe_load(text), str(block))
+    # A guest is built, a directory of COW files made, instances start, a collector starts and gets other patterns.
+    assert sum(each.changed for each in done) == 5
+    assert next(reversed(done)).result["collecting"]

@@ -50,6 +50,12 @@ def blocks(path: Path) -> list[Block]:
     return list(read(path.name, path.read_text().splitlines()))
 
 
+def examples(plugin: Path) -> str:
+    """Return the examples of a plugin; empty if there are none."""
+    match = re.search(r'^EXAMPLES = r"""\n(.*?)"""', plugin.read_text(), re.DOTALL | re.MULTILINE)
+    return match.group(1) if match else ""
+
+
 def said(expected: str, output: str) -> str:
     """Return the first line of the expected ones that is not in the output, in their order; empty if all are.
 

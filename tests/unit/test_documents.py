@@ -76,8 +76,7 @@ def test_every_guide_is_listed_and_can_be_linked_to() -> None:
 
 def examples(path: Path) -> Any:
     """Return the examples of a plugin, as YAML."""
-    match = re.search(r'^EXAMPLES = r"""\n(.*?)"""', path.read_text(), re.DOTALL | re.MULTILINE)
-    return list(yaml.safe_load_all(match.group(1))) if match else None
+    return list(yaml.safe_load_all(documents.examples(path)))
 
 
 def tasks(value: Any) -> Iterator[dict[str, Any]]:

@@ -135,6 +135,13 @@ def test_an_execution_environment_finds_what_it_needs() -> None:
     assert all((CHECKOUT / name).is_file() for name in needs.values())
 
 
+def test_a_vm_host_is_named_by_the_same_packages_as_in_the_role() -> None:
+    lines = (CHECKOUT / "meta" / "ee-bindep.txt").read_text().splitlines()
+    named = {line.split()[0] for line in lines if line.endswith("[platform:dpkg vm-host]")}
+    defaults = yaml.safe_load((CHECKOUT / "roles" / "host" / "defaults" / "main.yml").read_text())
+    assert named == set(defaults["host_packages"])
+
+
 def test_what_is_public_needs_four_directories_alone(tmp_path: Path) -> None:
     tree = tmp_path / "ansible_collections" / "uml" / "mconsole"
     for name in SHIPPED:

@@ -201,7 +201,7 @@ class Lifecycle:
     def _reason(self, steps: Sequence[str]) -> str:
         if steps:
             return self.sighting.probe.reason
-        otherwise = f", with another {', '.join(self.differences)} than wanted" if self.differences else ""
+        otherwise = f", and differs from what is wanted in {', '.join(self.differences)}" if self.differences else ""
         return f"it is {self.sighting.state}{otherwise}"
 
     def _commands(self, steps: Sequence[str]) -> List[str]:

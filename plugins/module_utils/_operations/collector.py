@@ -97,7 +97,7 @@ class _Job:
         different = [name for name in wanted if before.get(name) != wanted[name]]
         if there and not different and self._desired == "started":
             return Plan([], before, "it runs, as the task says")
-        reason = f"it runs with another {', '.join(different)}" if there and different else ""
+        reason = f"it runs, and differs in {', '.join(different)}" if there and different else ""
         return Plan([], wanted, reason, self._allowed(("stop", "start") if there else ("start",)))
 
     def _allowed(self, steps: Any) -> Any:
