@@ -68,9 +68,9 @@ _KINDS = {
 }
 
 
-def told(word: str, levels: dict[str, str] = LEVELS) -> Part:
+def told(word: str, levels: dict[str, str] | None = None) -> Part:
     """Return a state or a severity with its level and its mark."""
-    level = levels.get(word, "off")
+    level = (LEVELS if levels is None else levels).get(word, "off")
     return {"state": word, "level": level, "mark": "bars" if word == "paused" else _MARKS[level]}
 
 
