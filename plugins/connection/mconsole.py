@@ -65,6 +65,21 @@ options:
       - name: ansible_python_interpreter
 """
 
+EXAMPLES = r"""
+# A static inventory of two instances; that of uml.mconsole.instances finds them by itself
+all:
+  hosts:
+    web1:
+      ansible_host: vm1.example.org
+    web2:
+      ansible_host: vm2.example.org
+      ansible_user: lab
+      ansible_uml_umid: web # what it is called there
+  vars:
+    ansible_connection: uml.mconsole.mconsole
+    ansible_facts_modules: uml.mconsole.instance_facts
+"""
+
 import shlex
 from typing import Any
 

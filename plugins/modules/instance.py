@@ -147,7 +147,7 @@ options:
       - V(init) waits until the console answers and the guest runs processes. A kernel without a usable root or init
         answers first and panics then. With C(quiet) on the boot line this takes a second more.
       - V(console) waits until the console answers.
-      - V(message) waits for a message that the guest writes to C(/proc/mconsole). It needs an O(notify) of the
+      - V(message) waits for a message that the guest writes to C(/proc/mconsole). It needs a O(notify) of the
         instance's own, to which nothing else may listen meanwhile.
       - V(log) waits for O(wait_pattern) in the console log.
       - V(nothing) waits until the kernel has taken its name.

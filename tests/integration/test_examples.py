@@ -130,7 +130,7 @@ def reader(make_user: Callable[..., str], world: int) -> Reader:
 @pytest.fixture
 def lab(reader: Reader) -> Reader:
     """Lend a reader with the three instances and the inventory of the first lab."""
-    reader.run("ansible-playbook -i localhost, -c local uml.mconsole.demo", "the lab")
+    reader.run("ansible-playbook uml.mconsole.demo -e target=localhost", "the lab")
     (inventory,) = [block for block in documents.blocks(LAB) if block.name == "lab.uml.yml"]
     reader.write(inventory.name, inventory.text)
     return reader
