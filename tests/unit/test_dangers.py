@@ -24,6 +24,11 @@ class Told(dangers.Situation):
         self._release = release
         self._answers = answers
 
+    def __str__(self) -> str:
+        """Name the case: each process that collects these tests must find the same names."""
+        state = {True: "paused", False: "running", None: "out of sight"}[self._paused]
+        return ", ".join([self._release or "unknown", state, *self._answers])
+
     def paused(self) -> bool | None:
         return self._paused
 
