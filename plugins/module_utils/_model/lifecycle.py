@@ -181,10 +181,8 @@ class Lifecycle:
         """Return the step after which the VM host starts the instance when it boots, or does so no longer."""
         if unit.is_inside(self._task.umid):
             return ()  # systemd itself stops it, and will start it when the VM host boots
-        wanted, is_left = (
-            self._task.params.get("supervisor"),
-            self._kept and self.sighting.is_up and "stop" not in steps,
-        )
+        wanted = self._task.params.get("supervisor")
+        is_left = self._kept and self.sighting.is_up and "stop" not in steps
         if self._by_unit or (self._kept and not is_left):
             unit.check(self._task.place)
         if self._desired in ("stopped", "absent") or (wanted == "none" and not is_left):
