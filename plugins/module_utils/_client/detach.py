@@ -38,7 +38,7 @@ def start(order: Dict[str, Any]) -> Dict[str, Any]:
     """
     program = carry.blob()
     line = json.dumps({"mode": "collect", "detached": True, **order}).encode("ascii")
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # pylint: disable=ansible-bad-function
         [sys.executable or "python3", "-I", "-S", "-c", carry.STUB, _NAME],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -142,7 +142,7 @@ def _operation(operation: str, params: Dict[str, Any], check: bool = False) -> A
 
 def _module(payload: str, environment: Dict[str, str]) -> Answer:
     """Run a packed module of this collection, as gather_facts sends it, with this Python."""
-    done = subprocess.run(
+    done = subprocess.run(  # pylint: disable=ansible-bad-function
         [sys.executable],
         input=payload.encode("utf-8", "surrogateescape"),
         capture_output=True,

@@ -53,7 +53,7 @@ class Guardian:
 
         :raises NotThereError: when it does not run
         """
-        self._child = subprocess.Popen(
+        self._child = subprocess.Popen(  # pylint: disable=ansible-bad-function
             [sys.executable or "python3", "-I", "-S", "-c", _GUARD],  # what it is about is nobody's business
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

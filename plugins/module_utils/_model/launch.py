@@ -102,7 +102,7 @@ def start(launch: Launch) -> Started:
     owner = launch.identity.uid if launch.identity else None
     descriptor = console_log.open_log(launch.log, owner, launch.log_file)
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             _command(launch),
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
