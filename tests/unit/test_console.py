@@ -352,7 +352,7 @@ def test_a_pause_is_seen_from_the_host_also_after_a_reboot(console: Console) -> 
     console.command("go")
     seen(False)
     console.command("reboot")
-    wait_until(lambda: os.path.exists(console.path), 60, "its socket")
+    wait_until(console.started_anew, 60, "its new socket")
     seen(False)
     console.command("stop")
     seen(True)

@@ -203,7 +203,9 @@ def _systemctl(verb: str, umid: str, *options: str) -> str:
     """
     words = ["systemctl", "--no-ask-password", verb, *options, name(umid)]
     try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIME, check=False)
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIME, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as err:
         raise Error(f"systemctl {verb} {name(umid)} failed: {err}", umid=umid) from err
     if done.returncode:
