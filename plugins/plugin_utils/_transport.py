@@ -17,6 +17,8 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.text.converters import to_text
 from ansible.utils.path import makedirs_safe, unfrackpath
 
+_TRIES = 2  # to hear why ssh ended, before core's own words for it
+
 
 class Become:
     """The become plugin of a task, held back: the channel applies it, once, on the VM host.
@@ -89,8 +91,18 @@ class SshTransport(_Transport):
         return os.path.join(directory, f"uml-{digest}")
 
     def execute(self, words: list[str], data: bytes, become: bool) -> tuple[int, bytes, bytes]:
-        """Run a command on the VM host with data as its stdin."""
-        return self._connection.execute_on_vm_host(shell_text(self._text(words, become)), data, become)
+        """Run a command on the VM host with data as its stdin.
+
+        Core does not wait for the end of an ssh that took nothing, and then cannot tell why it did not.
+        """
+        command = shell_text(self._text(words, become))
+        for _each in range(_TRIES):
+            try:
+                return self._connection.execute_on_vm_host(command, data, become)
+            except AnsibleConnectionFailure as err:
+                if not isinstance(err.__cause__ or err.__context__, BrokenPipeError):
+                    raise
+        return self._connection.execute_on_vm_host(command, data, become)
 
     def lead(self, address: str, remote: str) -> None:
         """Let the ControlMaster forward address to the socket remote; what fails shows as nobody greeting."""

@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.uml.mconsole.plugins.module_utils._client import server
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel, _pack
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel, _pack, _transport
 from support.users import SOMEBODY_ELSE, as_user
 
 ORDER = {"kind": "operation", "operation": "nonsense", "params": {}}
@@ -426,3 +426,32 @@ def listening_as(uid: int, path: pathlib.Path) -> Iterator[Callable[[], bytes]]:
     with os.fdopen(reading, "rb") as stream:
         yield lambda: stream.read()
     os.waitpid(child, 0)
+
+
+# Core's ssh, which may end before it takes anything.
+
+
+class Ended:
+    """A connection whose ssh ends at once; core hears why only the third time."""
+
+    become = None
+
+    def __init__(self, cause: BaseException) -> None:
+        self.asked, self._cause = 0, cause
+
+    def execute_on_vm_host(self, *_words: Any) -> None:
+        self.asked += 1
+        if self.asked < 3:
+            raise AnsibleConnectionFailure("data could not be sent") from self._cause
+        raise AnsibleConnectionFailure("Connection refused")
+
+
+@pytest.mark.parametrize(
+    ("cause", "said", "asked"),
+    [(BrokenPipeError(), "Connection refused", 3), (TimeoutError(), "data could not be sent", 1)],
+)
+def test_why_ssh_ended_is_told(cause: BaseException, said: str, asked: int) -> None:
+    connection = Ended(cause)
+    with pytest.raises(AnsibleConnectionFailure, match=said):
+        _transport.SshTransport(connection, "vm1").execute(["true"], b"data", become=False)
+    assert connection.asked == asked
