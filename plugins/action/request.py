@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible.vars.clean import remove_internal_keys
 
 from ansible_collections.uml.mconsole.plugins.module_utils._model.task import COMMON_ARGUMENTS
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _unsafe
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _guard, _unsafe
 
 
 class ActionModule(ActionBase):
@@ -32,8 +31,7 @@ class ActionModule(ActionBase):
         name = self._task.action.rpartition(".")[2]
         params = self._params(name)
         answer = self._connection.call(name, params, bool(self._task.check_mode))
-        remove_internal_keys(answer)  # as of a module: a VM host must not add hosts to the inventory
-        result.update(answer)
+        result.update(_guard.as_of_a_module(answer))
         return _unsafe.mark(result)
 
     def _params(self, name: str) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 from ansible.errors import AnsibleError
 
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands, errors
 
 PING = "ansible.modules.ping"
+# What core takes from an action and not from a module; that it does so has another name in each ansible-core.
+_OF_ACTIONS = ("add_host", "add_group")
 _OURS = "ansible_collections.uml.mconsole.plugins.modules."
 # The packed payload names its module: mod_name= in ansible-core 2.17 and 2.18, module_fqn= since.
 _PAYLOAD_NAME = re.compile(rb"\b(?:mod_name|module_fqn)=u?['\"]([A-Za-z0-9_.]+)['\"]")
@@ -72,3 +75,13 @@ def console_command(text: str, umid: str) -> str:
         if text.partition(" ")[0] in commands.WORDS or not re.search(r"[;&|/~$'\"]", text):
             raise AnsibleError(f"{umid}: {err}") from err
         raise AnsibleError(refusal(umid, f"no shell commands ({text[:60]!r})")) from err
+
+
+def as_of_a_module(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer without what only an action may say: a VM host must not add hosts to the inventory."""
+    left = {key: value for key, value in answer.items() if key not in _OF_ACTIONS and not key.startswith("_ansible_")}
+    facts = left.get("ansible_facts")
+    if isinstance(facts, dict):
+        kept = {key: value for key, value in facts.items() if "discovered_interpreter_" not in key}
+        left["ansible_facts"] = kept
+    return left

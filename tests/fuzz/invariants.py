@@ -6,7 +6,7 @@
 
 An input is bytes that were once right (recorded from real kernels, or written by ourselves), spoilt in places, or
 noise. A function returns nothing; whatever it raises is a finding. `tests/unit/test_fuzz.py` gives some thousands in
-every test run, `tests/fuzz/run` any number.
+every test run, `tests/fuzz/run.py` any number.
 """
 
 from __future__ import annotations

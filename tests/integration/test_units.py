@@ -77,7 +77,8 @@ class Lab:
 
     def is_back(self, umid: str, before: str) -> bool:
         """Tell whether a unit has a new main process, which has the instance's name."""
-        return self.main_pid(umid) == self.pid(umid) not in (before, "0", "")
+        now = self.main_pid(umid)
+        return now == self.pid(umid) and now not in (before, "0", "")
 
     def cut_power(self) -> None:
         """Boot the machine anew, with its sshd."""

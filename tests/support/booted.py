@@ -122,7 +122,7 @@ class Machine:
 def systemd() -> Iterator[Machine]:
     """Lend a machine that systemd runs, until the end of the block."""
     mounts = [Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")]
-    unified = next(path for path in mounts if (path / "cgroup.procs").exists())
+    [unified] = [path for path in mounts if (path / "cgroup.procs").exists()][:1]
     with tempfile.TemporaryDirectory(prefix="uml.booted.") as folder:
         machine = Machine(Path(folder), unified / f"umlt-{os.getpid()}")
         try:

@@ -336,7 +336,7 @@ def test_what_does_not_greet_gets_no_order(channel: Any, tmp_path: pathlib.Path,
 def test_any_line_is_an_order_or_the_end(line: bytes) -> None:
     """Whatever a controller says, the client answers with one line of JSON or hangs up, and serves the next."""
     ours, theirs = socket.socketpair()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, ours:
+    with ours, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind("")
         listener.listen()
         one = server.Server(listener, {"code": "x"}, 1.0)
@@ -374,11 +374,11 @@ def test_a_link_beside_the_sockets_leads_nowhere(channel: Any, tmp_path: pathlib
 def test_another_user_s_memory_counts_for_nothing(channel: Any, tmp_path: pathlib.Path) -> None:
     """A file of theirs would have every task run by itself, or fail with words of their choice."""
     folder = shared(tmp_path)
-    as_user(SOMEBODY_ELSE, lambda: (folder / "address.exec").touch())
+    as_user(SOMEBODY_ELSE, (folder / "address.exec").touch)
     transport = Transport(folder)
     assert outcome(channel(transport)) == "answered"
     assert [order["mode"] for order in transport.executed] == ["start"]
-    as_user(SOMEBODY_ELSE, lambda: (folder / "other.lock").touch())
+    as_user(SOMEBODY_ELSE, (folder / "other.lock").touch)
     with pytest.raises(AnsibleConnectionFailure, match="it belongs to user"):
         _channel._own_file(str(folder / "other.lock"))
 
@@ -424,7 +424,7 @@ def listening_as(uid: int, path: pathlib.Path) -> Iterator[Callable[[], bytes]]:
     os.close(writing)
     assert os.read(reading, 1) == b"!"
     with os.fdopen(reading, "rb") as stream:
-        yield lambda: stream.read()
+        yield stream.read
     os.waitpid(child, 0)
 
 

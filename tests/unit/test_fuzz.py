@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Some thousands of inputs for each part, others in each run; `tests/fuzz/run` gives any number of the same."""
+"""Some thousands of inputs for each part, others in each run; `tests/fuzz/run.py` gives any number of the same."""
 
 from __future__ import annotations
 

@@ -78,3 +78,11 @@ def test_interpreter_discovery_is_answered_without_the_vm_host() -> None:
 @pytest.mark.parametrize("text", ["version", "echo FOUND; reboot; echo ENDFOUND", f"x; {DISCOVERY}"])
 def test_what_only_looks_like_discovery_is_not_answered(text: str) -> None:
     assert _guard.answer_discovery(text, None) is None
+
+
+def test_what_only_an_action_may_say_is_taken_out() -> None:
+    """As core does with what a module says."""
+    facts = {"uml": {"umid": "web1"}, "discovered_interpreter_python": "/tmp/evil"}
+    said = {"changed": True, "add_host": {"host_name": "x"}, "add_group": "y", "_ansible_x": 1, "ansible_facts": facts}
+    assert _guard.as_of_a_module(said) == {"changed": True, "ansible_facts": {"uml": {"umid": "web1"}}}
+    assert _guard.as_of_a_module({"ansible_facts": "odd"}) == {"ansible_facts": "odd"}

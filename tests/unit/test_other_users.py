@@ -50,7 +50,7 @@ def test_a_user_cannot_be_locked_out_by_who_was_first(places: tuple[Path, Path])
     shared, own = places
     assert as_user(VICTIM, sockets.private_directory) == str(shared / NAME)
     (shared / NAME).rmdir()
-    as_user(ATTACKER, lambda: (shared / NAME).mkdir())
+    as_user(ATTACKER, (shared / NAME).mkdir)
     assert as_user(VICTIM, sockets.private_directory) == str(own / NAME)
     assert stat.S_IMODE((own / NAME).stat().st_mode) == 0o700
 

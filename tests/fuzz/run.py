@@ -1,15 +1,14 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the uml.mconsole contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """Give any number of inputs to a part of the collection, and check what must hold.
 
-    .venv/bin/python tests/fuzz/run wire 10000000 [SEED]
+    .venv/bin/python tests/fuzz/run.py wire 10000000 [SEED]
 
 Each thousand has a source of its own, so that a finding is told with what makes it again:
 
-    .venv/bin/python tests/fuzz/run wire 1000 SEED
+    .venv/bin/python tests/fuzz/run.py wire 1000 SEED
 """
 
 from __future__ import annotations
