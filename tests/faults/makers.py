@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -323,8 +324,29 @@ def _kill_controller(lab: Lab, between: relay.Relay) -> None:
     processes.kill_all(lab.controllers, "the controller")
 
 
-controller_killed_in_a_change = _in_the_middle(_kill_controller)
-controller_killed_in_a_set = _in_the_middle(_kill_controller, SECOND)
+def _until_done(fault: Fault) -> Fault:
+    """Return a fault that is mended when the client has done what it was told: what it asks then would be lost."""
+
+    @contextlib.contextmanager
+    def whole(lab: Lab) -> Iterator[None]:
+        with fault(lab):
+            yield
+            wait_until(lambda: _is_unlocked(lab.guest.directory / "pid"), HAPPENING, "the client has done it")
+
+    return whole
+
+
+def _is_unlocked(path: Path) -> bool:
+    with path.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+controller_killed_in_a_change = _until_done(_in_the_middle(_kill_controller))
+controller_killed_in_a_set = _until_done(_in_the_middle(_kill_controller, SECOND))
 
 
 @contextlib.contextmanager
