@@ -101,8 +101,10 @@ def machine() -> Iterator[Lab]:
         lab = Lab(machine, host, folder)
         lab.home.mkdir()
         try:
-            assert changed(lab.fleet(check=True)) == WRITTEN
-            assert changed(lab.fleet()) == WRITTEN
+            nobody = {"umid": "nobody", "state": "absent"}  # where none is declared nothing is written
+            assert changed(lab.fleet()) == []
+            assert changed(lab.fleet(nobody, check=True)) == WRITTEN
+            assert changed(lab.fleet(nobody)) == WRITTEN
             yield lab
         finally:
             ansible.close_connections(lab.home)

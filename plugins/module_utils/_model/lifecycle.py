@@ -181,11 +181,13 @@ class Lifecycle:
         """Return the step after which the VM host starts the instance when it boots, or does so no longer."""
         if unit.is_inside(self._task.umid):
             return ()  # systemd itself stops it, and will start it when the VM host boots
-        wanted = self._task.params.get("supervisor")
+        wanted, is_ended = self._task.params.get("supervisor"), self._desired in ("stopped", "absent")
+        if is_ended and not self._is_declared and not self._kept:
+            return ()
         is_left = self._kept and self.sighting.is_up and "stop" not in steps
         if self._by_unit or (self._kept and not is_left):
             unit.check(self._task.place)
-        if self._desired in ("stopped", "absent") or (wanted == "none" and not is_left):
+        if is_ended or (wanted == "none" and not is_left):
             return ("disable",) if self._is_declared else ()
         will_be_kept = self._by_unit and (is_left or "start" in steps)
         return ("enable",) if will_be_kept and not before["starts_at_boot"] else ()
