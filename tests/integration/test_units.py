@@ -24,6 +24,7 @@ UNIT = "uml-mconsole@{}.service"
 PROGRAM = "/usr/local/lib/uml-mconsole/instance.py"
 UNITS = "/etc/uml-mconsole/instances"
 START, PRUNE = "Start and stop", "End what is no longer declared"
+NOBODY = {"umid": "nobody", "state": "absent"}  # where none is declared nothing is written
 WRITTEN = ["Make the directories", "Write the program", "Write the unit"]
 
 
@@ -101,10 +102,9 @@ def machine() -> Iterator[Lab]:
         lab = Lab(machine, host, folder)
         lab.home.mkdir()
         try:
-            nobody = {"umid": "nobody", "state": "absent"}  # where none is declared nothing is written
             assert changed(lab.fleet()) == []
-            assert changed(lab.fleet(nobody, check=True)) == WRITTEN
-            assert changed(lab.fleet(nobody)) == WRITTEN
+            assert changed(lab.fleet(NOBODY, check=True)) == WRITTEN
+            assert changed(lab.fleet(NOBODY)) == WRITTEN
             yield lab
         finally:
             ansible.close_connections(lab.home)
@@ -196,7 +196,7 @@ def test_an_instance_becomes_a_unit_and_is_one_no_longer(lab: Lab) -> None:
 
 def test_a_crash_ends_in_a_restart_if_asked_for(lab: Lab) -> None:
     """A panic, and a kernel that was killed, whose helpers hold its socket; if not asked for, in a failed unit."""
-    lab.fleet(instances_restart_on_crash=True).ok()
+    lab.fleet(NOBODY, instances_restart_on_crash=True).ok()
     for series in kernels.wanted():
         options = {"umid": "web1", "root": lab.root, "kernel": str(kernels.path(series))}
         started = lab.do(**options, supervisor="systemd", restart="when_needed")
@@ -209,7 +209,7 @@ def test_a_crash_ends_in_a_restart_if_asked_for(lab: Lab) -> None:
         panic(lab)
         wait_until(lambda before=before: lab.is_back("web1", before), 120, f"{series} is back after a panic")
 
-    lab.fleet().ok()
+    lab.fleet(NOBODY).ok()
     assert lab.do(**options)["changed"] is False
     panic(lab)
     wait_until(lambda: lab.state("web1")[0] == "failed", 120, "web1 has failed")
