@@ -98,6 +98,16 @@ def test_one_that_reboots_is_booting(guest: uml.Instance) -> None:
     assert state_of(guest)[0] == "running"
 
 
+def test_one_that_reboots_is_never_gone(guest: uml.Instance) -> None:
+    """While a kernel executes itself anew, the host shows no command line and no memory of it."""
+    for boots in range(2, 6):
+        guest.request("reboot")
+        for look in range(300):
+            found = instances.discover([str(guest.uml_dir)])
+            assert [each.alive for each in found] == [True], f"look {look} while it boots for time {boots}"
+        guest.wait_up(boots=boots)
+
+
 def test_a_stopped_process_hangs_and_is_not_waited_for(guest: uml.Instance) -> None:
     processes.stop(guest.pid)
     begin = time.monotonic()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +87,18 @@ def test_a_command_line_tells_the_uml_dir(words: list[str], meant: str) -> None:
     home = hostproc.environ(os.getpid()).get("HOME", HOME)
     expected = meant.format(home=home, cwd=os.getcwd())
     assert instances.uml_dir_of(os.getpid(), ["linux", *words]) == expected
+
+
+def test_a_process_that_executes_itself_has_a_command_line_all_the_while() -> None:
+    """As a kernel that reboots: until its old memory is freed, its cmdline reads empty and its maps have one line."""
+    program = "import os; ballast = b'x' * (256 << 20); os.execv('/bin/sh', ['sh', '-c', 'read until_the_end'])"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        seen: list[str] = []
+        while "read until_the_end" not in (seen or [""])[-1]:
+            seen.append(" ".join(hostproc.argv(process.pid)))
+        assert process.stdin is not None
+        process.stdin.close()
+    assert all(seen), f"{seen.count('')} looks of {len(seen)} saw no command line"
 
 
 def test_a_listening_console_is_an_instance(fake: FakeConsole, uml_dir: Path) -> None:

@@ -13,10 +13,12 @@ import os
 import socket
 import stat as modes
 import struct
+import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 _MAX_FILE = 16 << 20
 _PART = 64 << 10
+_LONGEST_EXEC = 2.0  # seconds; a kernel that reboots, and whose memory is to be freed, takes some 10 ms
 _PIDFD_OPEN = 434  # system calls: the same numbers on every architecture
 _PIDFD_GETFD = 438
 _SO_SNDBUFFORCE = 32
@@ -26,7 +28,10 @@ _PIDFD_INFO_EXIT = 1 << 3
 
 
 class Stat(NamedTuple):
-    """The fields of /proc/PID/stat that we use; ``start`` is in clock ticks since the host booted."""
+    """The fields of /proc/PID/stat that we use.
+
+    ``start`` is in clock ticks since the host booted, ``size`` in bytes of virtual memory (0 for a kernel thread).
+    """
 
     pid: int
     state: str
@@ -34,6 +39,7 @@ class Stat(NamedTuple):
     group: int
     session: int
     start: int
+    size: int
 
 
 def read_text(path: str, flags: int = 0) -> str:
@@ -77,7 +83,8 @@ def stat(pid: int) -> Optional[Stat]:
     if not found:
         return None
     words = tail.split()
-    return Stat(int(head.split("(", 1)[0]), words[0], int(words[1]), int(words[2]), int(words[3]), int(words[19]))
+    pid_, (parent, group, session) = int(head.split("(", 1)[0]), map(int, words[1:4])
+    return Stat(pid_, words[0], parent, group, session, int(words[19]), int(words[20]))
 
 
 def alive(pid: int) -> bool:
@@ -93,8 +100,35 @@ def pids() -> List[int]:
 
 def argv(pid: int) -> List[str]:
     """Return the process's command line; empty for kernel threads and processes that are gone."""
-    text = read_text(f"/proc/{pid}/cmdline")
+    text = _read_now(pid, "cmdline") or _once_executed(pid, "cmdline")
     return text.rstrip("\0").split("\0") if text else []
+
+
+def starts_at(pid: int, address: str) -> bool:
+    """Tell whether a process's lowest memory begins at an address, as /proc/PID/maps writes it."""
+    return any(read(pid, "maps").startswith(address) for read in (_read_now, _once_executed))
+
+
+def _read_now(pid: int, name: str) -> str:
+    return read_text(f"/proc/{pid}/{name}")
+
+
+def _once_executed(pid: int, name: str) -> str:
+    """Return a file of a process as it reads when the program that it is just executing is there.
+
+    From execve(2) until the old memory is freed there is no command line and no map, and a UML kernel that reboots
+    executes itself: it must not seem to be gone (linux fs/exec.c exec_mmap; milliseconds, as measured).
+    """
+    give_up = time.monotonic() + _LONGEST_EXEC
+    while _executes(pid) and time.monotonic() < give_up:
+        time.sleep(0.001)
+    return _read_now(pid, name)
+
+
+def _executes(pid: int) -> bool:
+    """Tell whether a process has memory and no arguments yet (proc_pid_stat(5); startcode 1: these are hidden)."""
+    words = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return len(words) > 46 and words[20] != "0" and words[23] != "1" and words[46] == "0"
 
 
 def environ(pid: int) -> Dict[str, str]:

@@ -204,7 +204,7 @@ class _Host:
     def candidates(self) -> Iterator[Tuple[int, List[str]]]:
         """Yield (pid, command line) of those with a umid or a uml_dir on it: group leaders, and orphans of one."""
         for each in self.processes.values():
-            if each.pid == each.group or each.group not in self.processes:
+            if each.size and (each.pid == each.group or each.group not in self.processes):
                 argv = hostproc.argv(each.pid)
                 if any(word.startswith(("umid=", "uml_dir=")) for word in argv[1:]):
                     yield each.pid, argv
@@ -375,7 +375,7 @@ def _is_kernel(pid: int, argv: Sequence[str]) -> bool:
     own = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
     if any(word.startswith("-") for word in own):
         return False
-    if hostproc.read_text(f"/proc/{pid}/maps").startswith(_LOAD_ADDRESS):
+    if hostproc.starts_at(pid, _LOAD_ADDRESS):
         return True
     try:
         links = [hostproc.link(f"/proc/{pid}/fd/{name}") or "" for name in os.listdir(f"/proc/{pid}/fd")]
