@@ -13,11 +13,15 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support import ansible, uml, vmhost
 from support.paths import TREE
+
+if TYPE_CHECKING:
+    from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
 
 # Before pytest-ansible reads it: with this, `ansible_collections.uml.mconsole` is the checkout.
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(TREE)
@@ -100,6 +104,23 @@ def ansible_home() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="uml.ans.") as folder:
         yield Path(folder)
         ansible.close_connections(Path(folder))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Lend a folder with a short path, for disk files."""
+    with tempfile.TemporaryDirectory(prefix="uml.disk.") as path:
+        yield Path(path)
+
+
+@pytest.fixture(scope="module")
+def sockets() -> Iterator[Sockets]:
+    """Lend the sockets of all tests of a file."""
+    from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+
+    with contextlib.closing(Sockets()) as made:
+        made.start()
+        yield made
 
 
 @pytest.fixture(scope="session", autouse=True)

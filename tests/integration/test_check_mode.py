@@ -61,15 +61,6 @@ def guest(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> Iterator[
     processes.kill_all(lambda: [each for pid in pids for each in processes.of_session(pid)], "an instance")
 
 
-@pytest.fixture(scope="module")
-def sockets() -> Iterator[Sockets]:
-    """Lend the client's own sockets: a process of its own makes them, which is none of the instance's."""
-    made = Sockets()
-    made.start()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record each command where it leaves for the socket."""

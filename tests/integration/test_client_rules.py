@@ -45,15 +45,6 @@ OPTION = "Bad configuration option"
 SO_SNDBUFFORCE = 32
 
 
-@pytest.fixture(scope="module")
-def sockets() -> Iterator[Sockets]:
-    """Lend a maker of sockets with a roomy child."""
-    made = Sockets()
-    made.start()
-    yield made
-    made.close()
-
-
 @pytest.fixture(scope="module", params=kernels.wanted())
 def lasting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[uml.Instance]:
     """Return an instance of each kernel, for tests that leave it as it was."""

@@ -25,15 +25,6 @@ SPARE = 8  # sockets that a client makes at a time, before it needs them
 
 
 @pytest.fixture
-def sockets() -> Iterator[Sockets]:
-    """Lend the sockets of one client that does it all."""
-    made = Sockets()
-    made.start()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def tap() -> Iterator[str]:
     """Lend the name of a tap that only the instance makes."""
     name = f"umlc{os.getpid() % 100000}"

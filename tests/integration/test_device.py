@@ -47,13 +47,6 @@ def device(clean) -> Device:
     return lambda check=False, **params: operate("device", check, umid="guest", uml_dir=str(clean.uml_dir), **params)
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Lend a folder for disk files."""
-    with tempfile.TemporaryDirectory(prefix="uml.disk.") as path:
-        yield Path(path)
-
-
 # Disks.
 
 

@@ -49,13 +49,6 @@ def devices(clean) -> Device:
     return lambda check=False, **params: operate("devices", check, umid="guest", uml_dir=str(clean.uml_dir), **params)
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Lend a folder for disk files."""
-    with tempfile.TemporaryDirectory(prefix="uml.disk.") as path:
-        yield Path(path)
-
-
 def seen(machine: uml.Instance) -> dict[str, str]:
     """Return what the console says of disks and of the lines under test."""
     names = [f"ubd{unit}" for unit in range(16)] + list(support.LINES)

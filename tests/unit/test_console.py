@@ -37,15 +37,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 SHORT = 0.3
 
 
-@pytest.fixture(scope="module")
-def sockets() -> Iterator[Sockets]:
-    """Lend a maker of sockets with a roomy child."""
-    made = Sockets()
-    made.start()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def fake(uml_dir: Path) -> Iterator[FakeConsole]:
     """Lend a fake 6.1."""

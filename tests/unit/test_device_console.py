@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
 from support import fake as fakes
 from support.devices import image
 from support.fake import FakeConsole
@@ -26,14 +25,6 @@ from support.operate import operate
 
 SERIES = ("6.1", "6.12", "7.2")
 Run = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def sockets() -> Iterator[Sockets]:
-    """Lend the sockets of all tests here."""
-    made = Sockets()
-    yield made
-    made.close()
 
 
 @pytest.fixture

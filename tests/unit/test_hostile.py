@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +48,6 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "a state": ("instance", {"state": "running"}),
 }
 Ask = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def sockets() -> Iterator[Sockets]:
-    """Lend the sockets of all tests here."""
-    made = Sockets()
-    yield made
-    made.close()
 
 
 @pytest.fixture
