@@ -16,7 +16,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import events
+from ansible_collections.uml.mconsole.plugins.module_utils._events import events
 from ansible_collections.uml.mconsole.plugins.module_utils._model.console_log import harmless
 
 Event = Mapping[str, Any]

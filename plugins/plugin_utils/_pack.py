@@ -16,7 +16,7 @@ import zlib
 from typing import Any
 
 PACKAGE = "uml_mconsole"
-FLOORS = ("_mconsole", "_model", "_operations", "_client")
+FLOORS = ("_mconsole", "_model", "_lifecycle", "_events", "_operations", "_client")
 _SOURCE = pathlib.Path(__file__).resolve().parent.parent / "module_utils"
 _OLD = "sys.version_info<(3,8) and sys.exit('Python 3.8 or later is needed, this is '+sys.version.split()[0])"
 _RUN = "b=s.read(int(s.readline()));exec(compile(zlib.decompress(b),'boot','exec'),dict(BLOB=b,STREAM=s))"

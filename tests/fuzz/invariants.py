@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from ansible_collections.uml.mconsole.plugins.module_utils._events import journal
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, ProtocolError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.wire import (
@@ -32,13 +33,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.wire import
     decode_text,
     encode_text,
 )
-from ansible_collections.uml.mconsole.plugins.module_utils._model import (
-    classes,
-    device,
-    distribution,
-    guestfiles,
-    journal,
-)
+from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, device, distribution, guestfiles
 from ansible_collections.uml.mconsole.plugins.module_utils._model.plain import plain
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import device as operation
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model.journal import Reader, is_written
+from ansible_collections.uml.mconsole.plugins.module_utils._events.journal import Reader, is_written
 from support import ansible
 from support.operate import operate
 from support.paths import CHECKOUT

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model.journal import Reader
+from ansible_collections.uml.mconsole.plugins.module_utils._events.journal import Reader
 from support.operate import operate
 from support.wait import wait_until
 

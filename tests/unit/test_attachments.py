@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import attachments
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import hostproc
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import attachments, interfaces, machine
+from ansible_collections.uml.mconsole.plugins.module_utils._model import interfaces, machine
 
 
 def found(*words: str) -> list[tuple[object, ...]]:

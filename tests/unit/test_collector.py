@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._client import carry
+from ansible_collections.uml.mconsole.plugins.module_utils._events import patterns, recorder
+from ansible_collections.uml.mconsole.plugins.module_utils._events.follower import Follower
+from ansible_collections.uml.mconsole.plugins.module_utils._events.recorder import Recorder
+from ansible_collections.uml.mconsole.plugins.module_utils._events.watched import Allowance
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import notifications
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import Error
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.notifications import Datagram, Listener
-from ansible_collections.uml.mconsole.plugins.module_utils._model import patterns, recorder
-from ansible_collections.uml.mconsole.plugins.module_utils._model.follower import Follower
-from ansible_collections.uml.mconsole.plugins.module_utils._model.recorder import Recorder
-from ansible_collections.uml.mconsole.plugins.module_utils._model.watched import Allowance
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
 
 # The notify socket.
@@ -307,6 +307,6 @@ def test_an_allowance_is_a_burst_and_then_a_rate(monkeypatch: pytest.MonkeyPatch
 
 def test_the_carried_program_is_whole_and_has_no_ansible() -> None:
     found = carry.sources()
-    assert {"uml_mconsole._client.collect", "uml_mconsole._model.journal", "uml_mconsole._client.boot"} <= set(found)
+    assert {"uml_mconsole._client.collect", "uml_mconsole._events.journal", "uml_mconsole._client.boot"} <= set(found)
     assert not {f"uml_mconsole._operations.{name}" for name in catalogue.NAMES} & set(found)
     assert all(isinstance(source, str) for source in found.values())

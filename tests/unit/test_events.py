@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import journal
+from ansible_collections.uml.mconsole.plugins.module_utils._events import journal
 from support.operate import BadArguments, operate
 from support.wait import wait_until
 

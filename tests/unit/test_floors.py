@@ -28,6 +28,8 @@ FLOORS = {
     "module_utils/_mconsole/hostproc": 1,
     "module_utils/_mconsole": 2,
     "module_utils/_model": 3,
+    "module_utils/_lifecycle": 3,
+    "module_utils/_events": 3,
     "module_utils/_operations": 3,
     "module_utils/_client": 3,
     "module_utils": 4,
@@ -94,6 +96,12 @@ def ours(module: str) -> list[str]:
 def test_imports_go_down_only(module: str) -> None:
     up = [name for name in ours(module) if floor_of(name) > floor_of(module)]
     assert up == []
+
+
+@pytest.mark.parametrize("module", [module for module in LOW if "/_model/" in module])
+def test_the_model_needs_neither_lifecycle_nor_events_nor_operations(module: str) -> None:
+    beside = [name for name in ours(module) if floor_of(name) == 3 and "/_model" not in name]
+    assert beside == []
 
 
 def test_nothing_imports_itself_in_a_circle() -> None:

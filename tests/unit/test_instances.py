@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import ladder, lifecycle
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import hostproc, instances, states
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import (
     InputError,
@@ -24,7 +25,6 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors impo
     NotThereError,
 )
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import ladder, lifecycle
 from support.fake import FakeConsole
 
 HOME = os.path.expanduser("~")

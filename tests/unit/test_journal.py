@@ -20,8 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.uml.mconsole.plugins.module_utils._events import journal
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, NotAllowedError
-from ansible_collections.uml.mconsole.plugins.module_utils._model import journal
 
 TEN = [{"type": "message", "data": f"line {number}"} for number in range(10)]
 

@@ -29,7 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import events, journal
+from ansible_collections.uml.mconsole.plugins.module_utils._events import events, journal
 
 LIMIT = 4 << 10
 LONGEST = 600

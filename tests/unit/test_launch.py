@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import launch
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, UnansweredError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import bootline, console_log, filelock, launch
+from ansible_collections.uml.mconsole.plugins.module_utils._model import bootline, console_log, filelock
 
 PLACE = Place("web1", "/run/uml")
 NOTIFY = "mconsole=notify:/run/uml/.notify"

@@ -11,8 +11,10 @@ import re
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._client import server
+from ansible_collections.uml.mconsole.plugins.module_utils._events import journal, patterns, recorder
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import preflight
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import names, sockets, wire
-from ansible_collections.uml.mconsole.plugins.module_utils._model import disks, journal, patterns, preflight, recorder
+from ansible_collections.uml.mconsole.plugins.module_utils._model import disks
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import perform
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel
 from support import limits

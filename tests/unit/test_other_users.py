@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._client import server
+from ansible_collections.uml.mconsole.plugins.module_utils._events import door
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import census
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import instances, sockets
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import NotAllowedError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import census, copying, door
+from ansible_collections.uml.mconsole.plugins.module_utils._model import copying
 from ansible_collections.uml.mconsole.plugins.module_utils._model.guardian import Guardian
 from ansible_collections.uml.mconsole.plugins.module_utils._model.sight import Sight
 from support.fake import FakeConsole

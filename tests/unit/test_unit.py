@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import unit
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle.launch import Launch
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, NotAllowedError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import unit
-from ansible_collections.uml.mconsole.plugins.module_utils._model.launch import Launch
 
 PLACE = Place("web1", "/srv/uml")
 

@@ -19,12 +19,12 @@ import traceback
 from types import FrameType
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from .._events import journal
+from .._events.collector import Collector, Settings
+from .._events.door import Door
+from .._events.patterns import watches
+from .._events.recorder import Recorder
 from .._mconsole.errors import InputError
-from .._model import journal
-from .._model.collector import Collector, Settings
-from .._model.door import Door
-from .._model.patterns import watches
-from .._model.recorder import Recorder
 from . import carry
 
 RATE = 100.0  # events a second of one instance, on average

@@ -17,9 +17,10 @@ import threading
 import time
 from typing import Any, Dict, Optional
 
+from .._events import door
+from .._lifecycle import launch
 from .._mconsole import hostproc
 from .._mconsole.errors import Error, NotAllowedError, UnansweredError
-from .._model import door, launch
 from . import boot, carry, collect, main
 
 _START_TIME = 20.0

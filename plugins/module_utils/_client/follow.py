@@ -16,9 +16,9 @@ import sys
 import time
 from typing import Any, BinaryIO, Dict
 
+from .._events import events, journal
+from .._events.journal import Reader
 from .._mconsole.errors import Error
-from .._model import events, journal
-from .._model.journal import Reader
 from .._model.plain import plain
 from .._operations.perform import failure
 

@@ -51,7 +51,7 @@ def _collect(order: Order) -> None:
 
 def _launch(order: Order) -> None:
     """Launch an instance for a service manager; why that failed is said on stderr."""
-    from .._model import unit
+    from .._lifecycle import unit
 
     try:
         unit.launch_from(order)
@@ -62,7 +62,7 @@ def _launch(order: Order) -> None:
 
 def _stop(order: Order) -> None:
     """Stop an instance for a service manager, unless it has ended by itself and so has no process any more."""
-    from .._model import unit
+    from .._lifecycle import unit
     from .._model.task import COMMON_ARGUMENTS
 
     place = unit.place_of(order["umid"])

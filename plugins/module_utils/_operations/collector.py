@@ -10,11 +10,12 @@ import time
 from typing import Any, Dict, Optional
 
 from .._client import carry, collect, detach
+from .._events import door, events
+from .._events.events import SEVERITIES
+from .._events.patterns import watches
 from .._mconsole.errors import InputError, NotAllowedError
 from .._mconsole.sockets import private_directory
-from .._model import bootline, door, events, filelock
-from .._model.events import SEVERITIES
-from .._model.patterns import watches
+from .._model import bootline, filelock
 from .._model.sync import Plan, State, sync
 from .._model.task import Task
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Dict, Iterable, List, Tuple
 
+from .._events import events, journal
+from .._events.journal import Event, Reader
 from .._mconsole.errors import InputError
-from .._model import events, journal
-from .._model.journal import Event, Reader
 from .._model.task import Task
 
 SCOPE = "host"

@@ -10,9 +10,9 @@ import time
 from collections import deque
 from typing import Any, Deque, Dict, Optional
 
+from .._events import events, journal
+from .._events.journal import Event, Reader
 from .._mconsole.errors import InputError, UnansweredError
-from .._model import events, journal
-from .._model.journal import Event, Reader
 from .._model.task import Task
 
 SCOPE = "host"

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any, Dict
 
+from .._lifecycle import ladder, lifecycle, ready, unit
 from .._mconsole.sockets import private_directory
-from .._model import bootline, filelock, ladder, lifecycle, ready, unit
+from .._model import bootline, filelock
 from .._model.sync import sync
 from .._model.task import Task
 

@@ -11,12 +11,14 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from .._events import door
+from .._lifecycle import census
 from .._mconsole import instances, states
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError
 from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
-from .._model import census, door, machine
+from .._model import machine
 from .._model.task import Task
 from .perform import bug
 

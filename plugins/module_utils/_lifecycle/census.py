@@ -15,7 +15,8 @@ from .._mconsole import hostproc, instances, notifications
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
-from . import attachments, guestfiles
+from .._model import guestfiles
+from . import attachments
 
 Row = Dict[str, Any]
 

@@ -20,8 +20,8 @@ from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError, NotAllowedError, UnansweredError
 from .._mconsole.instances import Place
 from .._mconsole.sockets import Sockets
-from . import console_log
-from .bootline import PATH
+from .._model import console_log
+from .._model.bootline import PATH
 
 _POLL = 0.01
 _SENSIBLE = 0o022  # umask: whoever may write to a console controls its instance

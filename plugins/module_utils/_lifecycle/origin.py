@@ -13,7 +13,8 @@ from typing import Any, Mapping, Optional, Tuple
 from .._mconsole import hostproc
 from .._mconsole.errors import InputError, NotAllowedError
 from .._mconsole.instances import Instance, Place
-from . import bootline, census, launch
+from .._model import bootline
+from . import census, launch
 from .launch import Launch
 
 _NAMESPACES = ("mnt", "net", "pid")

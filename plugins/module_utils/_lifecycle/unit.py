@@ -18,7 +18,7 @@ from typing import Any, Dict, Optional
 from .._mconsole import hostproc
 from .._mconsole.errors import Error, InputError, NotAllowedError
 from .._mconsole.instances import Place
-from . import console_log
+from .._model import console_log
 from . import launch as launches
 from .launch import Launch, Started
 

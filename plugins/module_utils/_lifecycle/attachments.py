@@ -16,7 +16,7 @@ from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence
 from .._mconsole import hostproc
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
-from . import bootline, interfaces
+from .._model import bootline, interfaces
 
 Attachment = Dict[str, Any]
 

@@ -19,7 +19,8 @@ from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError
 from .._mconsole.sockets import Sockets
 from .._mconsole.wire import MAX_DATAGRAM, Notification, Request, decode_text
-from . import console_log, launch
+from .._model import console_log
+from . import launch
 from .launch import Launch, Started
 
 KINDS = ("init", "console", "message", "log", "nothing")

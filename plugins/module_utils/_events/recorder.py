@@ -10,7 +10,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 from .._mconsole.errors import Error
-from . import console_log
+from .._model import console_log
 from .watched import Watched
 
 SEVERITY = {

@@ -19,7 +19,7 @@ from .._mconsole import instances
 from .._mconsole.errors import InputError, NotAllowedError, NotThereError
 from .._mconsole.names import MAX_SOCKET_PATH
 from .._mconsole.wire import encode_text
-from . import bootline, filelock
+from .._model import bootline, filelock
 from .launch import Launch
 
 LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting

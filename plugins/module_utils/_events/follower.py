@@ -11,7 +11,8 @@ import stat
 from typing import List, Optional, Sequence, Tuple
 
 from .._mconsole import hostproc
-from . import console_log, patterns
+from .._model import console_log
+from . import patterns
 from .patterns import Watch
 
 _CHUNK = 256 << 10  # bytes read at once

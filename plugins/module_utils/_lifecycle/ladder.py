@@ -16,7 +16,7 @@ from .._mconsole import commands, hostproc, instances
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError, UnansweredError, UnverifiedError
 from .._mconsole.instances import Instance
-from . import guestfiles
+from .._model import guestfiles
 
 _POLL = 0.01
 _END = 5.0  # seconds for a kernel to end after halt or a signal; measured: 5 to 60 ms, more under load

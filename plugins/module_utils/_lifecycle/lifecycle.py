@@ -17,11 +17,12 @@ from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError, NotAllowedError, NotThereError, UnansweredError, UnverifiedError
 from .._mconsole.instances import Instance, Place
 from .._mconsole.states import Probe
-from . import bootline, census, ladder, launch, origin, preflight, unit
+from .._model import bootline
+from .._model.sync import Plan, State, changing
+from .._model.task import Task
+from . import census, ladder, launch, origin, preflight, unit
 from .launch import Launch
 from .ready import Ready
-from .sync import Plan, State, changing
-from .task import Task
 
 ABSENT = Probe("absent", "")
 _UP = ("running", "paused")
