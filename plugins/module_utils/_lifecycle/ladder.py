@@ -167,12 +167,10 @@ def guest_handles_cad(console: Console) -> bool:
 
 def is_flushed(console: Console) -> bool:
     """Tell whether the guest's disks are read-only and nothing waits to be written."""
-    memory = console.proc("meminfo") or ""
-    waiting = [line.split() for line in memory.splitlines() if line.startswith(("Dirty:", "Writeback:"))]
-    table = console.proc("mounts")
-    if table is None or not waiting or any(words[1:2] != ["0"] for words in waiting):
+    if not guestfiles.is_written_out(console.proc("meminfo") or ""):
         return False
-    return all(
+    table = console.proc("mounts")
+    return table is not None and all(
         "ro" in each["options"].split(",")
         for each in guestfiles.mounts(table)
         if each["device"].startswith("/dev/") and each["fstype"] != "hostfs"

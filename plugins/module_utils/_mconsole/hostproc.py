@@ -14,7 +14,7 @@ import socket
 import stat as modes
 import struct
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 _MAX_FILE = 16 << 20
 _PART = 64 << 10
@@ -91,6 +91,25 @@ def alive(pid: int) -> bool:
     """Tell whether the process runs (a zombie does not)."""
     found = stat(pid)
     return found is not None and found.state not in "ZX"
+
+
+def activity(pid: int) -> Dict[int, Tuple[str, int]]:
+    """Return {thread: (its state, how often it was taken off a processor)} of a process, without threads that are gone.
+
+    What reads the same before and after all others were looked at has not run in between (proc_pid_status(5)).
+    """
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return {}
+    texts = {int(each): read_text(f"/proc/{pid}/task/{each}/status") for each in threads}
+    return {thread: _activity(text) for thread, text in texts.items() if text}
+
+
+def _activity(status: str) -> Tuple[str, int]:
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    switches = sum(int(fields.get(f"{kind}_ctxt_switches", "0")) for kind in ("voluntary", "nonvoluntary"))
+    return fields.get("State", "?").strip()[:1], switches
 
 
 def pids() -> List[int]:

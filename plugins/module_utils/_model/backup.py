@@ -19,7 +19,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 from .._mconsole import dangers, hostproc
 from .._mconsole.errors import Error, InputError, NotAllowedError, UnverifiedError
-from . import classes, copying, cow_header, disks
+from . import classes, copying, cow_header, disks, guestfiles
 from .copying import Copied
 from .guardian import Guardian
 from .sight import Sight
@@ -28,6 +28,7 @@ from .task import Task
 _GRACE = 2.0  # seconds after which the instance is resumed by the guardian, if it is not by us
 _QUIET = 1.0  # seconds for writes that are under way when the kernel stops
 _POLL = 0.01
+_LONGEST_POLL = 1.0
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 _WRITING = "RD"  # states of a process that may still be writing
 _backing_files = threading.Lock()  # several instances share one, and it is copied once
@@ -255,21 +256,22 @@ class Backup:
     def _sync(self) -> None:
         """Have the guest write out what it has; one that writes without pause is never done, and is not waited for.
 
-        Its counters are at zero before the journal of a file system is written; until then some process works.
+        Its counters are at zero before the journal of a file system is written; until then some process works. And a
+        journal that is written leaves blocks that wait for their own places, and for the next time.
         """
-        self._console.request("sysrq s")
-        deadline = time.monotonic() + self._sync_time
+        deadline, pause = time.monotonic() + self._sync_time, _POLL
         while not self.synced and time.monotonic() < deadline:
-            self.synced = self._is_quiet(deadline) and _is_clean(self._console.proc("meminfo") or "")
-            time.sleep(0 if self.synced else _POLL)
+            self._console.request("sysrq s")
+            self.synced = self._is_quiet(deadline) and guestfiles.is_written_out(self._console.proc("meminfo") or "")
+            time.sleep(0 if self.synced else pause)
+            pause = min(2 * pause, _LONGEST_POLL)
 
     def _is_quiet(self, deadline: float) -> bool:
         """Wait until no process of the instance works any more: what was handed to a helper is written then."""
         members = Sight(self._console).members()
         quiet = 0
         while quiet < 2 and time.monotonic() < deadline:
-            states = [found.state for found in map(hostproc.stat, members) if found is not None]
-            quiet = 0 if any(state in _WRITING for state in states) else quiet + 1
+            quiet = quiet + 1 if _rests(members) else 0
             time.sleep(_POLL)
         return quiet >= 2
 
@@ -296,6 +298,16 @@ class Backup:
         return Error(text, **facts)
 
 
+def _rests(members: Sequence[int]) -> bool:
+    """Tell whether there was a moment in which none of the processes worked.
+
+    Kernel and helper wake each other in turn, so that each may be seen asleep while the other works: what they did
+    between two looks shows in their counters.
+    """
+    first, second = ([hostproc.activity(pid) for pid in members] for _look in range(2))
+    return first == second and not any(state in _WRITING for found in first for state, _count in found.values())
+
+
 def _make_directories(path: str) -> List[str]:
     """Make a directory and those above it, for their owner alone, and return those that were not there, lowest first.
 
@@ -313,11 +325,6 @@ def _make_directories(path: str) -> List[str]:
         except OSError as err:
             raise InputError(f"the directory {each} cannot be made: {err.strerror}", path=each) from err
     return missing
-
-
-def _is_clean(meminfo: str) -> bool:
-    rows = [line.split() for line in meminfo.splitlines() if line.startswith(("Dirty:", "Writeback:"))]
-    return len(rows) == 2 and all(row[1:2] == ["0"] for row in rows)
 
 
 def _copy_backing(source: str, dest: str, known: copying.Identity) -> str:

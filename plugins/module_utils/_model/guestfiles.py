@@ -102,6 +102,12 @@ def memory(text: str) -> Facts:
     return {**{f"{name}_mb": mib[name] for name in wanted if name in mib}, "memory_mb": _memory_table(mib)}
 
 
+def is_written_out(meminfo: str) -> bool:
+    """Tell whether no page waits to be written; a journal's transaction that is still open is in no counter."""
+    rows = [line.split() for line in meminfo.splitlines() if line.startswith(("Dirty:", "Writeback:"))]
+    return len(rows) == 2 and all(row[1:2] == ["0"] for row in rows)
+
+
 def _memory_table(mib: Dict[str, int]) -> Facts:
     total, free = mib.get("memtotal", 0), mib.get("memfree", 0)
     available = free + mib.get("cached", 0) + mib.get("buffers", 0)
