@@ -47,6 +47,7 @@ class _Resizing:
     def __init__(self, task: Task, wanted: Any, tolerance: int, reserve: int) -> None:
         self._task, self._tolerance, self._reserve = task, tolerance, reserve
         self.now = memory.read(Sight(task.console))
+        self._is_checked = False
         self._wanted = self.now.boot if wanted is None else wanted
 
     def run(self) -> Dict[str, Any]:
@@ -58,7 +59,8 @@ class _Resizing:
         return {**result, "size": self.now.size, "memory": self.now.report(), "verified": reached}
 
     def _read(self, task: Task) -> State:
-        self.now = memory.read(Sight(task.console))
+        if not self._is_checked:
+            self.now = memory.read(Sight(task.console))
         return {"size": self.now.size}
 
     def _plan(self, before: State) -> Plan:
@@ -69,4 +71,6 @@ class _Resizing:
 
     def _apply(self, task: Task, plan: Plan) -> None:
         memory.bring(task, self._wanted, self._tolerance, self._reserve)
-        memory.check_reached(task, memory.read(Sight(task.console)), self._wanted, self._tolerance)
+        self.now = memory.read(Sight(task.console))
+        memory.check_reached(task, self.now, self._wanted, self._tolerance)
+        self._is_checked = True  # what was found right is reported: a moment later it is some pages more or less
