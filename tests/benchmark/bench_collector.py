@@ -100,7 +100,7 @@ def by_reader(path: Path, reader: subprocess.Popen[str], sender: subprocess.Pope
 
 def compare_events(collect: Collecting) -> None:
     """Print how many events a second either takes."""
-    bare_path = collect.uml_dir / "bare"
+    bare_path = collect.uml_dir / "bare.events"
     words = ("umid=fake", f"uml_dir={collect.uml_dir}", f"mconsole=notify:{collect.notify}")
     with program(SENDER, *words) as sender, program(READER, str(bare_path), str(COUNT)) as reader:
         wait_until(lambda: collect.events("appeared"), 20, "the sender is taken for an instance")
