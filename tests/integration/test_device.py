@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, disks, interfaces, lines
+from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, disks, lines, transports
 from support import devices, kernels, mconsole, uml, vhost
 from support import guest as guests
 from support.devices import SIZE, Device, image, step, story
@@ -309,15 +309,15 @@ ETH_SETTINGS = {
     "slirp": {},
 }
 TRANSPORTS = [
-    *[("vec2", each) for each in interfaces.VEC_TRANSPORTS],
-    *[("eth4", each) for each in interfaces.ETH_TRANSPORTS if each != "daemon"],  # without its switch none is made
+    *[("vec2", each) for each in transports.VEC],
+    *[("eth4", each) for each in transports.ETH if each != "daemon"],  # without its switch none is made
 ]
 
 
 @pytest.mark.parametrize(("name", "transport"), TRANSPORTS)
 def test_every_transport_is_set_once_or_refused_before_anything_is_sent(device, clean, folder, name, transport):
     """A row of the table without settings here fails."""
-    rows = interfaces.VEC_TRANSPORTS if name == "vec2" else interfaces.ETH_TRANSPORTS
+    rows = transports.VEC if name == "vec2" else transports.ETH
     values = (VEC_SETTINGS if name == "vec2" else ETH_SETTINGS)[transport]
     texts = {key: value.format(folder=folder) if isinstance(value, str) else value for key, value in values.items()}
     own = {key: texts.pop(key) for key in ("ifname", "mac") if key in texts}

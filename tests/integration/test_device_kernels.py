@@ -11,7 +11,7 @@ import re
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, interfaces
+from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, transports
 from support import devices, kernel_facts, kernels
 from support.paths import CHECKOUT
 
@@ -46,7 +46,7 @@ def test_the_table_of_transports_is_the_kernels_own(measured):
     for series, facts in measured.items():
         taken = facts["transports of `eth`"].replace("-", "").split()
         number = tuple(map(int, series.split(".")))
-        rows = interfaces.ETH_TRANSPORTS.items()
+        rows = transports.ETH.items()
         ours = [name for name, row in rows if row.since <= number < row.until] if taken else []
         assert sorted(ours) == sorted(taken)
 

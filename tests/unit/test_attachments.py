@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import attachments
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import hostproc
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import interfaces, machine
+from ansible_collections.uml.mconsole.plugins.module_utils._model import machine, transports
 
 
 def found(*words: str) -> list[tuple[object, ...]]:
@@ -57,7 +57,7 @@ def test_what_is_behind_the_dashes_is_for_the_guest() -> None:
 
 
 def test_a_tap_that_is_open_and_of_no_word_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interfaces, "taps_of", lambda _pid: frozenset(("t0", "t1")))
+    monkeypatch.setattr(transports, "taps_of", lambda _pid: frozenset(("t0", "t1")))
     told = found("vec0:transport=tap,ifname=t0")
     assert told == [("vec0", "tap", "t0", True, None), (None, "tap", "t1", True, None)]
 

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import launch
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, UnansweredError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import bootline, console_log, filelock
+from ansible_collections.uml.mconsole.plugins.module_utils._model import bootline, bootwords, console_log, filelock
 
 PLACE = Place("web1", "/run/uml")
 NOTIFY = "mconsole=notify:/run/uml/.notify"
@@ -66,7 +66,7 @@ def test_options_become_words(options: dict[str, Any], words: list[str]) -> None
 def test_words_read_back_are_no_difference(options: dict[str, Any], words: list[str]) -> None:
     wanted = bootline.desired(options, "web1")
     line = bootline.compose(PLACE, wanted)
-    assert bootline.differences(wanted, bootline.split(line)) == {}
+    assert bootline.differences(wanted, bootwords.split(line)) == {}
     assert line[:2] == ["umid=web1", "uml_dir=/run/uml"]
 
 
@@ -148,25 +148,25 @@ def test_what_is_not_wanted_otherwise_is_kept() -> None:
     wanted = bootline.desired({"memory": "96M"}, "web1")
     line = bootline.compose(PLACE, wanted, OLD)
     assert set(line) == {"umid=web1", "uml_dir=/run/uml", "mem=96M", *OLD[4:]}
-    assert bootline.differences(wanted, bootline.split(OLD[1:])) == {
+    assert bootline.differences(wanted, bootwords.split(OLD[1:])) == {
         "memory": {"running": ["mem=64M"], "wanted": ["mem=96M"]}
     }
 
 
 def test_a_group_is_compared_as_a_whole_and_in_any_order() -> None:
-    actual = bootline.split(OLD[1:])
+    actual = bootwords.split(OLD[1:])
     assert bootline.differences(bootline.desired({"arguments": ["x=1", "quiet"]}, "old"), actual) == {}
     assert set(bootline.differences(bootline.desired({"arguments": ["quiet"]}, "old"), actual)) == {"arguments"}
     assert bootline.differences(bootline.desired({"memory": "65536k"}, "old"), actual) == {}
 
 
 def test_words_after_two_dashes_are_for_init() -> None:
-    assert bootline.split(["mem=64M", "--", "mem=1"])["arguments"] == ["--", "mem=1"]
+    assert bootwords.split(["mem=64M", "--", "mem=1"])["arguments"] == ["--", "mem=1"]
 
 
 @pytest.mark.parametrize(("text", "bytes_"), [("64M", 64 << 20), ("1g", 1 << 30), ("65536K", 64 << 20), ("123", 123)])
 def test_sizes(text: str, bytes_: int) -> None:
-    assert bootline.size(text) == bytes_
+    assert bootwords.size(text) == bytes_
 
 
 # The console log.

@@ -13,9 +13,8 @@ import pytest
 from ansible_collections.uml.mconsole.plugins.module_utils._client import server
 from ansible_collections.uml.mconsole.plugins.module_utils._events import journal, patterns, recorder
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import preflight
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import names, sockets, wire
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import crew, names, sockets, wire
 from ansible_collections.uml.mconsole.plugins.module_utils._model import disks
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import perform
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel
 from support import limits
 
@@ -30,7 +29,7 @@ ROWS = {
     ),
     "a reply altogether": f"{wire.MAX_PACKETS} parts ({wire.MAX_PACKETS * wire.MAX_DATA // MIB} MiB)",
     "an order to the local client": f"{server.MAX_ORDER // MIB} MiB",
-    "the instances of one task that are asked at the same time": f"{perform.MAX_THREADS}",
+    "the instances of one task that are asked at the same time": f"{crew.MOST}",
     "silence of a local client": f"{_channel.SILENCE:.0f} s",
     "a local client without a task": f"{_channel.IDLE} s",
     "disks": f"{disks.UNITS} (`ubd0` to `ubd{disks.UNITS - 1}`)",

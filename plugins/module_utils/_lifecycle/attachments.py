@@ -11,16 +11,17 @@ has it up; one that was removed later is still on the command line.
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Sequence
 
 from .._mconsole import hostproc
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
-from .._model import bootline, interfaces
+from .._model import bootwords, transports
 
 Attachment = Dict[str, Any]
 
-_CLASSES = {"vec": interfaces.VECTOR, "eth": interfaces.ETHERNET}
+_INTERFACE = re.compile(r"(?P<name>vec[0-9]+):(?P<vec>.*)|(?P<old>eth[0-9]+)=(?P<eth>.*)", re.DOTALL)
 # What of a transport's settings names the network; an instance that says the same is on the same one.
 _NAMING = {
     **dict.fromkeys(("tap", "raw", "hybrid", "tuntap", "ethertap"), ("ifname",)),
@@ -31,14 +32,14 @@ _NAMING = {
 }
 _ON_HOST = ("tap", "raw", "hybrid", "tuntap", "ethertap")  # an interface of the VM host, that may be in a bridge
 _DEFAULTS = {  # as the kernels have them (arch/um/drivers/daemon_kern.c, umcast_kern.c)
-    "daemon": {"socket": interfaces.DAEMON_SOCKET},
+    "daemon": {"socket": transports.DAEMON_SOCKET},
     "mcast": {"address": "239.192.168.1", "port": "1102"},
 }
 
 
 def attachments(instance: Instance) -> List[Attachment]:
     """Return the networks of an instance that runs, those of its command line first."""
-    taps = interfaces.taps_of(instance.pid)
+    taps = transports.taps_of(instance.pid)
     found = [_seen(each, taps) for each in _at_boot(instance.argv[1:])]
     later = sorted(taps - {each["network"] for each in found if each["transport"] in _ON_HOST})
     found += [{"interface": None, "transport": "tap", "network": tap, "open": True} for tap in later]
@@ -47,11 +48,10 @@ def attachments(instance: Instance) -> List[Attachment]:
 
 
 def _at_boot(words: Sequence[str]) -> Iterator[Attachment]:
-    for word in bootline.split(words)["devices"]:
-        kind = _CLASSES.get(word[:3])
-        name, _separator, raw = word.partition(":" if kind is interfaces.VECTOR else "=")
+    for found in filter(None, map(_INTERFACE.fullmatch, bootwords.split(words)["devices"])):
+        name, vec = found["name"] or found["old"], found["vec"]
         try:
-            flat = kind.parse(raw) if kind is not None and kind.spelling.fullmatch(name) else {}
+            flat = transports.parse_eth(found["eth"]) if vec is None else transports.parse_vec(vec)
         except InputError:  # the kernel did not like it either
             continue
         if flat.get("transport"):

@@ -17,7 +17,7 @@ from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError, NotAllowedError, NotThereError, UnansweredError, UnverifiedError
 from .._mconsole.instances import Instance, Place
 from .._mconsole.states import Probe
-from .._model import bootline
+from .._model import bootline, bootwords
 from .._model.sync import Plan, State, changing
 from .._model.task import Task
 from . import census, ladder, launch, origin, preflight, unit
@@ -75,7 +75,7 @@ class Sighting(NamedTuple):
 class Lifecycle:
     """One instance on its way to ``desired``: to be read, planned for, and changed by its steps."""
 
-    def __init__(self, task: Task, wanted: bootline.Words, ready: Ready) -> None:
+    def __init__(self, task: Task, wanted: bootwords.Words, ready: Ready) -> None:
         self._task = task
         self._wanted = wanted
         self._ready = ready
@@ -394,6 +394,6 @@ def console_log_of(sighting: Sighting) -> str:
     return census.log_of(found.pid) or "" if found is not None and found.alive and found.pid else ""
 
 
-def _boot_line(found: Instance) -> bootline.Words:
+def _boot_line(found: Instance) -> bootwords.Words:
     """Return by what words an instance runs; its kernel is the file, which may have been replaced since."""
-    return {**bootline.split(found.argv[1:]), "kernel": [census.kernel_path(found) or ""]}
+    return {**bootwords.split(found.argv[1:]), "kernel": [census.kernel_path(found) or ""]}

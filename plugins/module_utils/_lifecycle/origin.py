@@ -13,7 +13,7 @@ from typing import Any, Mapping, Optional, Tuple
 from .._mconsole import hostproc
 from .._mconsole.errors import InputError, NotAllowedError
 from .._mconsole.instances import Instance, Place
-from .._model import bootline
+from .._model import bootline, bootwords
 from . import census, launch
 from .launch import Launch
 
@@ -21,7 +21,7 @@ _NAMESPACES = ("mnt", "net", "pid")
 _SAYS = ("root", "disk0", "arguments")  # groups of which one must say what the guest is
 
 
-def compose(params: Mapping[str, Any], where: Place, wanted: bootline.Words, old: Optional[Launch]) -> Launch:
+def compose(params: Mapping[str, Any], where: Place, wanted: bootwords.Words, old: Optional[Launch]) -> Launch:
     """Return what to start: the wanted groups, and all else as in the process that runs, or by default.
 
     :raises InputError: when neither says what the guest is

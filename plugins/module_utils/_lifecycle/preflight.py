@@ -19,7 +19,7 @@ from .._mconsole import instances
 from .._mconsole.errors import InputError, NotAllowedError, NotThereError
 from .._mconsole.names import MAX_SOCKET_PATH
 from .._mconsole.wire import encode_text
-from .._model import bootline, filelock
+from .._model import bootwords, filelock
 from .launch import Launch
 
 LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting
@@ -75,7 +75,7 @@ def _check_log(launch: Launch) -> None:
 def _check_memory(launch: Launch, force: bool) -> List[str]:
     """Refuse too little memory, and a file system for it that cannot hold it (os-Linux/mem.c)."""
     words = [word[4:] for word in launch.argv if word.startswith("mem=")]
-    wanted = bootline.size(words[-1]) if words else LEAST_MEMORY
+    wanted = bootwords.size(words[-1]) if words else LEAST_MEMORY
     if wanted < LEAST_MEMORY and not force:
         raise InputError(f"memory is {words[-1]}, and with less than 64M kernels die while booting; say force to try")
     folder = _memory_directory(launch.environment)

@@ -7,17 +7,15 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from . import hostproc
+from . import crew, hostproc
 from .console import TIMEOUT, Console
 from .errors import Error, InputError, NotThereError, UnansweredError
 from .instances import Instance
 from .sockets import Sockets
 
 _MOMENT = 0.2  # seconds between the end of one boot and the next; measured: a few milliseconds
-ASKERS = 16  # consoles asked at once; each asker only waits
 
 
 class Probe(NamedTuple):
@@ -53,11 +51,8 @@ def probe_all(
     instances: Sequence[Instance], sockets: Optional[Sockets] = None, timeout: float = TIMEOUT
 ) -> List[Probe]:
     """Return how each of many instances is; those that hang are waited for side by side."""
-    if not instances:
-        return []
     shared = sockets or Sockets()
-    with ThreadPoolExecutor(min(ASKERS, len(instances))) as pool:
-        return list(pool.map(lambda each: probe(each, shared, timeout), instances))
+    return crew.each(lambda instance: probe(instance, shared, timeout), instances)
 
 
 def probe(instance: Instance, sockets: Optional[Sockets] = None, timeout: float = TIMEOUT) -> Probe:

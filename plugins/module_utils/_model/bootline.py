@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The words on a kernel's command line, in groups: made from options, read back from a running process, compared.
+"""The words on a kernel's command line: made from options, and compared with those of a running process.
 
-A group is what one option is about. Groups that the user did not give are not managed: they are not compared, and a
+Groups that the user did not give are not managed: they are not compared, and a
 restart keeps them as they were.
 """
 
@@ -19,22 +19,11 @@ from .._mconsole import notifications
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Place
 from . import device
+from .bootwords import GROUPS, Words, canonical, group_of, name_of, size, split
 
-Words = Dict[str, List[str]]  # group -> words on the command line
 KERNEL = "linux.uml"  # as Debian calls it
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_GROUPS: Tuple[Tuple[str, str], ...] = (  # the first that matches a whole word says its group
-    ("identity", r"(umid|uml_dir)=.*"),
-    ("memory", r"mem=.*"),
-    ("ncpus", r"ncpus=.*"),
-    ("notify", r"mconsole=notify:.*"),
-    ("root", r"(root|rootfstype|rootflags|hostfs|initrd|init|rdinit)=.*|r[ow]"),
-    ("disk0", r"ubd(0|a)[rscdt]*=.*"),
-    ("devices", r"(ubd|con|ssl|eth)\w*=.*|vec\d+[:=].*|virtio_uml\.device=.*"),
-    ("arguments", r".*"),
-)
-_PATTERNS = tuple((group, re.compile(pattern, re.DOTALL)) for group, pattern in _GROUPS)
 # What a kernel is started with unless it is told otherwise. Without the lines, consoles are terminal windows and
 # error messages; without a first disk, a ghost called root_fs whose removal panics (ubd_kern.c ubd0_init). Kernels
 # from 6.12 on lock a disk's file while they boot and panic when they cannot, so that /dev/null must not be locked.
@@ -44,8 +33,6 @@ DEFAULTS: Tuple[Tuple[str, str, str], ...] = (
     ("devices", "con0", "con0=null,fd:1"),
     ("disk0", "ubd0", "ubd0c=/dev/null"),
 )
-_SIZE = re.compile(r"(\d+)([kKmMgG]?)")
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _OWN = ("umid", "uml_dir")
 
 
@@ -74,17 +61,6 @@ def filled(value: Any, umid: str) -> Any:
     if isinstance(value, Mapping):
         return {key: filled(each, umid) for key, each in value.items()}
     return [filled(each, umid) for each in value] if isinstance(value, list) else value
-
-
-def size(text: str) -> int:
-    """Return the bytes of a size such as ``64M``, as the kernel's memparse reads it.
-
-    :raises InputError: when it is none
-    """
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise InputError(f"{text!r} is no size; expected a number with K, M or G, such as 96M")
-    return int(match[1]) * _UNITS[match[2].lower()]
 
 
 def path(text: str, what: str) -> str:
@@ -255,34 +231,9 @@ def _check_twice(words: Words) -> None:
             raise InputError(f"the kernel argument {name} is given twice; expected once")
 
 
-# From words to groups.
-
-
-def group_of(word: str) -> str:
-    """Return the group of a word."""
-    return next(group for group, pattern in _PATTERNS if pattern.fullmatch(word))
-
-
-def name_of(word: str) -> str:
-    """Return what a word sets: a disk by its number whatever its flags, else what stands before ``=`` or ``:``."""
-    match = re.match(r"ubd(\d+|[a-p])[rscdt]*=", word)
-    if match is not None:
-        return f"ubd{match[1] if match[1].isdigit() else ord(match[1]) - ord('a')}"
-    return re.split("[=:]", word, maxsplit=1)[0]
-
-
-def split(argv: Sequence[str]) -> Words:
-    """Return the words of a command line (without the program) by group; what follows ``--`` is free words."""
-    words: Words = {group: [] for group, _pattern in _GROUPS}
-    own = list(argv).index("--") if "--" in argv else len(argv)
-    for index, word in enumerate(argv):
-        words[group_of(word) if index < own else "arguments"].append(word)
-    return words
-
-
 def compose(where: Place, wanted: Words, old: Optional[Sequence[str]] = None) -> List[str]:
     """Return the words after the program: the wanted groups, the others as on an old command line, or by default."""
-    base = split(old[1:]) if old else {group: [] for group, _pattern in _GROUPS}
+    base = split(old[1:]) if old else {group: [] for group, _pattern in GROUPS}
     wanted = {group: words for group, words in wanted.items() if group != "kernel"}
     words = {**base, **wanted, "identity": [f"umid={where.umid}", f"uml_dir={where.uml_dir}"]}
     names = {name_of(word) for group in words.values() for word in group}
@@ -291,7 +242,7 @@ def compose(where: Place, wanted: Words, old: Optional[Sequence[str]] = None) ->
     for group, name, word in DEFAULTS:
         if name not in names and (not old or group in wanted):
             words[group] = [word, *words[group]]
-    return [word for group, _pattern in _GROUPS for word in words[group]]
+    return [word for group, _pattern in GROUPS for word in words[group]]
 
 
 def _shared_notify(where: Place) -> List[str]:
@@ -317,11 +268,4 @@ def differences(wanted: Words, actual: Words) -> Dict[str, Dict[str, List[str]]]
 
 def _meaning(words: Sequence[str]) -> List[str]:
     defaults = [word for _group, _name, word in DEFAULTS]
-    return sorted(_canonical(word) for word in words if word not in defaults)
-
-
-def _canonical(word: str) -> str:
-    name, equals, value = word.partition("=")
-    if name == "mem" and _SIZE.fullmatch(value):
-        return f"mem={size(value)}"
-    return f"{name_of(word)}{equals}{value}" if name.startswith("ubd") and not re.search("[rscdt]$", name) else word
+    return sorted(canonical(word) for word in words if word not in defaults)

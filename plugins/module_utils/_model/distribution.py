@@ -17,6 +17,7 @@ from typing import Any, Dict, Optional
 
 Facts = Dict[str, Any]
 
+_QUOTING = re.compile(r"[\s'\"\\]")
 # ID -> the name that setup gives where it is not NAME itself.
 NAMES = {
     "debian": "Debian",
@@ -60,6 +61,8 @@ def os_release(text: str) -> Dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
+    if not _QUOTING.search(value):  # most; shlex takes long
+        return value
     try:
         return " ".join(shlex.split(value)) if value else ""
     except ValueError:

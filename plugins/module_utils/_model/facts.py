@@ -4,142 +4,27 @@
 
 """All that can be told of an instance without anything in its guest: a table of subsets, and one gathering.
 
-A console lists no directory, and an open that fails costs the guest a line at level "error" in its kernel log
-(mconsole_kern.c mconsole_proc). So what is there is taken from files that list it (mounts, partitions, interrupts,
-cmdline), and only then looked into. Addresses cannot be had: no file that shows them can be read this way.
+Addresses cannot be had: no file that shows them can be read through a console.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
-import time
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from .._mconsole.console import Console
-from .._mconsole.errors import DangerError, InputError
+from .._mconsole.errors import InputError
 from .._mconsole.numbers import whole
-from . import classes, disks, guestfiles
+from . import guestfiles
 from .distribution import distribution, has_debian_version, os_release
-from .row import DeviceClass
-from .sight import UNKNOWN_CLASS, Sight
+from .guest import TIME, Guest
 
 Facts = Dict[str, Any]
 Found = Tuple[Facts, Facts]  # under setup's names, and under ansible_facts.uml
 
-_PAUSED = "the instance is paused, and reading its files then can freeze it"
-_LATE = "the guest took so long to answer before that it was not asked"
-_NO_SYSFS = "the guest has no sysfs at /sys"
 _INTERFACE_NAME = re.compile(r"(?=.{1,15}\Z)[^\s/*]+\*?")  # IFNAMSIZ - 1 characters, a star at the end only
-_LONGEST = 1 << 18  # characters of a list that are looked at: a guest may put anything into its files
-_LONG = 1 << 14  # characters of any other file
-_LISTS = ("1/mounts", "partitions", "interrupts", "meminfo", "cpuinfo")
-_MANY = 64  # devices, interfaces, or interfaces of one series that are looked at at most
-TIME = 60.0  # seconds for all of it; measured: some hundredths, a few on a busy host
 _COUNTERS = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
-LINES = ("con", "ssl")
 _KEYS = ("rsa", "ecdsa", "ed25519")
-
-
-class Guest(Sight):
-    """A sight that remembers what was out of it, and what came cut; ``wanted`` are further interfaces to look for.
-
-    After ``seconds`` nothing more is asked: a guest may answer each question, and take its time.
-    """
-
-    def __init__(self, console: Console, interfaces: Sequence[str] = (), seconds: float = TIME) -> None:
-        super().__init__(console)
-        self.wanted = interfaces
-        self._deadline = time.monotonic() + seconds
-        self.unavailable: Dict[str, str] = {}
-        self.truncated: List[str] = []
-        self._sysfs: Optional[bool] = None
-        self._interfaces: Optional[List[str]] = None
-
-    def ask(self, text: str) -> Optional[str]:
-        """Return the text that answers a query, or None, and the reason is kept."""
-        return self._answer(text)
-
-    def proc(self, path: str) -> Optional[str]:
-        """Return a file of the guest's /proc, or None, and the reason is kept."""
-        if self.blind:
-            self.unavailable[f"proc {path}"] = _PAUSED
-            return None
-        text = self._answer(f"proc {path}")
-        longest = _LONGEST if path in _LISTS else _LONG
-        if text is not None and len(text) > longest:
-            self._note_cut(f"proc {path}")
-            text = text[:longest]
-        return text[1:] if text and text.startswith("\n") else text
-
-    def text(self, path: str) -> str:
-        """Return a file of the guest's /proc, or nothing."""
-        return self.proc(path) or ""
-
-    def attribute(self, path: str) -> Optional[str]:
-        """Return a file of the guest's /sys without its newline, or None."""
-        return super().attribute(path) if self.has_sysfs else None
-
-    @property
-    def has_sysfs(self) -> bool:
-        """Tell whether pid 1 of the guest sees a sysfs at /sys."""
-        if self._sysfs is None:
-            seen = guestfiles.mounts(self.text("1/mounts"))
-            self._sysfs = any((each["mount"], each["fstype"]) == ("/sys", "sysfs") for each in seen)
-            if not self._sysfs and not self.blind:
-                self.unavailable["/sys"] = _NO_SYSFS
-        return self._sysfs
-
-    @property
-    def interfaces(self) -> List[str]:
-        """Return the names of the interfaces that are there, as far as they can be known."""
-        if self._interfaces is None:
-            self._interfaces = [] if self.blind else self.some(_interfaces(self), "interfaces")
-        return self._interfaces
-
-    def some(self, found: Iterable[str], what: str) -> List[str]:
-        """Return as many names as are looked at, and remember whether there were more."""
-        names = list(itertools.islice(found, _MANY + 1))
-        if len(names) > _MANY:
-            self._note_cut(what)
-        return names[:_MANY]
-
-    def is_there(self, path: str) -> bool:
-        """Tell whether a file is there, where it need not be; costs the guest a line in its kernel log if not."""
-        found = self.proc(path) is not None
-        if not self._is_late():
-            self.unavailable.pop(f"proc {path}", None)
-        return found
-
-    def knows(self, kind: DeviceClass) -> Optional[bool]:
-        """Tell whether the kernel knows a class of devices; while it boots, lines are not there yet and waited for."""
-        if self._is_late():
-            self.unavailable[kind.probe] = _LATE
-            return None
-        reply = self.reply(kind.probe) if kind.name in LINES else self._console.request(kind.probe)
-        return reply.text != UNKNOWN_CLASS
-
-    def _answer(self, text: str) -> Optional[str]:
-        if self._is_late():
-            self.unavailable[text] = _LATE
-            return None
-        try:
-            reply = self.reply(text)
-        except (DangerError, InputError) as err:  # a name of the guest's own may be anything
-            self.unavailable[text] = str(err)
-            return None
-        if reply.truncated:
-            self._note_cut(text)
-        if not reply.ok:
-            self.unavailable[text] = reply.text.strip() or f"error {reply.err}"
-        return reply.text if reply.ok else None
-
-    def _is_late(self) -> bool:
-        return time.monotonic() > self._deadline
-
-    def _note_cut(self, what: str) -> None:
-        if what not in self.truncated:
-            self.truncated.append(what)
 
 
 # One function a subset.
@@ -207,34 +92,6 @@ def _size(guest: Guest, path: str, sector: int) -> Facts:
     return {"sectors": sectors, "size": guestfiles.human_size(float(sectors * sector))}
 
 
-def _disks(guest: Guest) -> Found:
-    found = {f"ubd{unit}": _disk(guest, unit) for unit in range(disks.UNITS)}
-    return {}, {"disks": {name: disk for name, disk in found.items() if disk["state"] != "absent"}}
-
-
-def _disk(guest: Guest, unit: int) -> Facts:
-    """Return a disk; one that the guest does not list (a ghost, an empty file) is not looked for in its files."""
-    listed = guestfiles.partitions(guest.text("partitions"))
-    if f"ubd{chr(ord('a') + unit)}" in listed and guest.has_sysfs:
-        return {**disks.read(guest, unit), "listed": True}
-    config = guest.ask(f"config ubd{unit}")
-    if not config:
-        return {"state": "absent"}
-    file, _comma, backing = config.partition(",")
-    return {"state": "present", "config": config, "file": file, "backing_file": backing, "listed": False}
-
-
-def _lines(guest: Guest) -> Found:
-    found = {
-        f"{kind}{unit}": classes.CLASSES[kind].read(guest, unit)
-        for kind in LINES
-        for unit in range(classes.CLASSES[kind].limit)
-    }
-    present = {name: line["config"] for name, line in found.items() if line["state"] == "present"}
-    kernel = [line.split()[0] for line in guest.text("consoles").splitlines() if line.split()]
-    return {}, {"lines": present, "kernel_consoles": kernel}
-
-
 def _network(guest: Guest) -> Found:
     found = {name: _interface(guest, name) for name in guest.interfaces}
     return {"interfaces": list(found), **{name.replace("-", "_"): each for name, each in found.items()}}, {}
@@ -255,29 +112,6 @@ def _interface(guest: Guest, name: str) -> Facts:
         "promisc": guestfiles.is_promiscuous(values["flags"]),
         **({"macaddress": mac} if mac.strip("0:") else {}),
     }
-
-
-def _interfaces(guest: Guest) -> Iterable[str]:
-    """Yield the loopback, those that are up, those of the boot line that are there, and those that were asked for."""
-    up = guestfiles.interfaces_up(guest.text("interrupts"))
-    yield from ["lo", *up]
-    asked = [*guestfiles.interfaces_at_boot(guest.text("cmdline")), *guest.wanted]
-    for name in dict.fromkeys(asked):
-        found = _series(guest, name[:-1]) if name.endswith("*") else filter(_looker(guest), [name])
-        yield from (each for each in found if each not in up and each != "lo")
-
-
-def _series(guest: Guest, prefix: str) -> Iterable[str]:
-    """Yield ``prefix0``, ``prefix1`` ... up to the first that is not there."""
-    for number in range(_MANY):
-        if not _looker(guest)(f"{prefix}{number}"):
-            return
-        yield f"{prefix}{number}"
-
-
-def _looker(guest: Guest) -> Callable[[str], bool]:
-    path = "1/root/sys/class/net/{}/address" if guest.has_sysfs else "sys/net/ipv4/conf/{}/forwarding"
-    return lambda name: guest.is_there(path.format(name))
 
 
 def _statistics(guest: Guest) -> Found:
@@ -305,8 +139,15 @@ def _dns(guest: Guest) -> Found:
     return {} if text is None else guestfiles.resolver(text), {}
 
 
-def _capabilities(guest: Guest) -> Found:
-    return {}, {"capabilities": {kind.name: guest.knows(kind) for kind in classes.CLASSES.values()}}
+def _of_devices(name: str) -> Callable[[Guest], Found]:
+    """Return the function of a subset that needs the classes of devices; these are large, and most do not ask."""
+
+    def read(guest: Guest) -> Found:
+        from . import device_facts
+
+        return {}, getattr(device_facts, name)(guest)
+
+    return read
 
 
 def _of_file(path: str, parse: Callable[[str], Facts]) -> Callable[[Guest], Found]:
@@ -335,12 +176,12 @@ SUBSETS: Tuple[Subset, ...] = (
     Subset("memory", ("hardware", "default"), _of_file("meminfo", guestfiles.memory)),
     Subset("mounts", ("hardware", "default"), _mounts),
     Subset("devices", ("hardware", "default"), _devices),
-    Subset("disks", ("hardware",), _disks),
+    Subset("disks", ("hardware",), _of_devices("disk_files")),
     Subset("interfaces", ("network", "default"), _network),
     Subset("statistics", ("network",), _statistics),
     Subset("dns", ("network",), _dns),
-    Subset("consoles", (), _lines),
-    Subset("capabilities", (), _capabilities),
+    Subset("consoles", (), _of_devices("lines")),
+    Subset("capabilities", (), _of_devices("capabilities")),
     Subset("machine_id", (), _machine_id),
     Subset("ssh_pub_keys", (), _ssh_keys),
 )

@@ -14,94 +14,26 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, FrozenSet, List, Optional, Tuple
 
-from .._mconsole import hostproc
 from .._mconsole.errors import InputError
 from .._mconsole.numbers import whole
+from . import transports
 from .row import REPLACE, DeviceClass, Flat, Meaning, plain
 from .sight import Sight
 
+Table = Dict[str, transports.Transport]
 LIMIT = 10000  # the kernel has none of its own; more digits do not fit an interface's name in every tool
 SCANNED = 16  # units looked at where all interfaces are wanted: no file of the guest lists them
 
 
-class Transport(NamedTuple):
-    """One way to carry packets: the settings it needs and those it knows; ``since`` is the first series with it."""
-
-    needs: Tuple[str, ...]
-    knows: Tuple[str, ...] = ()
-    since: Tuple[int, int] = (0, 0)
-    until: Tuple[int, int] = (99, 0)
-
-
-_COMMON = ("mac", "mtu", "depth", "headroom", "gro", "vec", "bpffile", "bpfflash", "ifup")
-VEC_TRANSPORTS: Dict[str, Transport] = {
-    "tap": Transport(("ifname",)),
-    "raw": Transport(("ifname",)),
-    "hybrid": Transport(("ifname",)),
-    "gre": Transport(("src", "dst"), ("v6", "rx_key", "tx_key", "sequence", "pin_sequence")),
-    "l2tpv3": Transport(
-        ("src", "dst"),
-        (
-            *("v6", "udp", "srcport", "dstport", "rx_session", "tx_session", "cookie64", "rx_cookie", "tx_cookie"),
-            *("counter", "pin_counter"),
-        ),
-    ),
-    "bess": Transport(("src", "dst")),
-    "fd": Transport(("fd",)),
-    "vde": Transport(("vnl",), ("descr", "port", "group", "mode"), since=(6, 12)),
-}
-ETH_TRANSPORTS: Dict[str, Transport] = {
-    "tuntap": Transport((), ("ifname", "mac", "gateway")),
-    "ethertap": Transport(("ifname",), ("ifname", "mac", "gateway")),
-    "daemon": Transport((), ("mac", "socket_type", "socket")),
-    "mcast": Transport((), ("mac", "address", "port", "ttl"), until=(6, 12)),
-    "ucast": Transport(("address",), ("mac", "address", "port", "remote_port"), until=(6, 12)),
-    "slip": Transport((), ("gateway",)),
-    "slirp": Transport((), ("mac", "command")),
-}
-_DEADLY = "vde"  # 6.1 alone has it for eth, and dies of it: its library calls overflow the kernel's stack
-DAEMON_SOCKET = "/tmp/uml.ctl"  # CONFIG_UML_NET_DAEMON_DEFAULT_SOCK as Debian has it
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 # What is given and what is sent.
 
 
-def parse_vec(raw: str) -> Flat:
-    """Return the settings in ``key=value,...``."""
-    pairs = [word.partition("=") for word in raw.split(",")]
-    bad = next((key + equals for key, equals, value in pairs if not (key and equals and value)), None)
-    if bad is not None or len({key for key, _equals, _value in pairs}) < len(pairs):
-        raise InputError(f"a vec interface is set by transport=NAME,KEY=VALUE,..., each key once, and not by {raw!r}")
-    return {key: value for key, _equals, value in pairs}
-
-
-def parse_eth(raw: str) -> Flat:
-    """Return the settings in ``transport,value,...``, by the order that the transport has."""
-    name, _comma, rest = raw.partition(",")
-    row = _transport("eth", ETH_TRANSPORTS, name)
-    values = rest.split(",", len(row.knows) - 1) if rest else []
-    found = {key: value for key, value in zip(row.knows, values) if value}
-    if len(values) == len(row.knows) and "," in values[-1] and row.knows[-1] != "command":
-        raise InputError(f"the transport {name} takes {', '.join(row.knows)}, and {raw!r} gives more")
-    return {"transport": name, **found}
-
-
-def _transport(kind: str, table: Dict[str, Transport], name: object) -> Transport:
-    if kind == "eth" and name == _DEADLY:
-        raise InputError(
-            "the transport vde of eth interfaces crashes the only kernels that have it (6.1); use vec on 6.12"
-        )
-    if not name:
-        raise InputError(f"{kind} interfaces need a transport: one of {', '.join(table)}")
-    if name not in table:
-        raise InputError(f"{name!r} is no transport of {kind} interfaces; expected one of {', '.join(table)}")
-    return table[str(name)]
-
-
-def _accepter(kind: str, table: Dict[str, Transport], common: Tuple[str, ...]) -> Callable[[Flat], Flat]:
+def _accepter(kind: str, table: Table, common: Tuple[str, ...]) -> Callable[[Flat], Flat]:
     def accept(given: Flat) -> Flat:
         """Return settings that the kernel knows; it ignores all others without a word.
 
@@ -109,7 +41,7 @@ def _accepter(kind: str, table: Dict[str, Transport], common: Tuple[str, ...]) -
         """
         flat = {key: value for key, value in given.items() if key != "settings"}
         flat.update({str(key): value for key, value in (given.get("settings") or {}).items() if value is not None})
-        row = _transport(kind, table, flat.get("transport"))
+        row = transports.choose(kind, table, flat.get("transport"))
         known = {*row.needs, *row.knows, *common}
         unknown = sorted(set(flat) - known - {"transport"})
         if unknown:
@@ -151,7 +83,7 @@ def render_vec(flat: Flat) -> str:
 
 def render_eth(flat: Flat) -> str:
     """Return what follows the number of an eth interface."""
-    row = ETH_TRANSPORTS[flat["transport"]]
+    row = transports.ETH[flat["transport"]]
     words = [flat["transport"], *(flat.get(key) or "" for key in row.knows)]
     return f"={','.join(words).rstrip(',')}"
 
@@ -183,16 +115,7 @@ def _reader(kind: str, platform: str) -> Callable[[Sight, int], Flat]:
 
 def taps(sight: Sight) -> FrozenSet[str]:
     """Return the tap interfaces of the VM host that the instance has open now."""
-    return taps_of(sight.pid)
-
-
-def taps_of(pid: Optional[int]) -> FrozenSet[str]:
-    """Return the tap interfaces that a process has open; none where that is out of sight."""
-    numbers = os.listdir(f"/proc/{pid}/fdinfo") if pid is not None and os.access(f"/proc/{pid}/fdinfo", os.R_OK) else []
-    rows = (
-        line.split() for number in numbers for line in hostproc.read_text(f"/proc/{pid}/fdinfo/{number}").splitlines()
-    )
-    return frozenset(row[1] for row in rows if len(row) == 2 and row[0] == "iff:")
+    return transports.taps_of(sight.pid)
 
 
 def canonical(sight: Sight, flat: Flat) -> Flat:
@@ -203,7 +126,7 @@ def canonical(sight: Sight, flat: Flat) -> Flat:
 # What a wish needs, and what came of it.
 
 
-def _checker(kind: str, table: Dict[str, Transport]) -> Callable[[Sight, int, Flat, Collection[str]], None]:
+def _checker(kind: str, table: Table) -> Callable[[Sight, int, Flat, Collection[str]], None]:
     def check(sight: Sight, unit: int, want: Flat, leaving: Collection[str]) -> None:
         """Refuse what this kernel or this VM host has not.
 
@@ -217,7 +140,7 @@ def _checker(kind: str, table: Dict[str, Transport]) -> Callable[[Sight, int, Fl
             )
         _check_ifname(sight, want)
         if want["transport"] == "daemon":
-            _check_socket(sight, want.get("socket") or DAEMON_SOCKET)
+            _check_socket(sight, want.get("socket") or transports.DAEMON_SOCKET)
         if want["transport"] == "vde":
             _check_vde_plug(sight)
         if want["transport"] == "fd" and want["fd"].isdigit() and sight.has_descriptor(int(want["fd"])) is False:
@@ -289,7 +212,7 @@ MEANINGS = (
 )
 
 
-def _row(kind: str, table: Dict[str, Transport], common: Tuple[str, ...], platform: str, **values: Any) -> DeviceClass:
+def _row(kind: str, table: Table, common: Tuple[str, ...], platform: str, **values: Any) -> DeviceClass:
     return DeviceClass(
         name=kind,
         spelling=re.compile(rf"{kind}(?P<unit>[0-9]+)(?P<flags>)"),
@@ -313,21 +236,21 @@ def _row(kind: str, table: Dict[str, Transport], common: Tuple[str, ...], platfo
 
 VECTOR = _row(
     "vec",
-    VEC_TRANSPORTS,
-    _COMMON,
+    transports.VEC,
+    transports.COMMON,
     "uml-vector",
     title="a network interface",
     kernels="all kernels",
-    parse=parse_vec,
+    parse=transports.parse_vec,
     render=render_vec,
 )
 ETHERNET = _row(
     "eth",
-    ETH_TRANSPORTS,
+    transports.ETH,
     (),
     "uml-netdev",
     title="a network interface of the old kind",
     kernels="kernels up to 6.12, use vec on later ones",
-    parse=parse_eth,
+    parse=transports.parse_eth,
     render=render_eth,
 )

@@ -21,7 +21,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from .._mconsole import dangers, hostproc
 from .._mconsole.errors import DangerError, InputError, RefusedError, UnverifiedError
 from .._mconsole.instances import word_of
-from .bootline import size
+from .bootwords import size
 from .sight import Sight
 from .task import Task
 

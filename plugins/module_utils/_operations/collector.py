@@ -15,7 +15,7 @@ from .._events.events import SEVERITIES
 from .._events.patterns import watches
 from .._mconsole.errors import InputError, NotAllowedError
 from .._mconsole.sockets import private_directory
-from .._model import bootline, filelock
+from .._model import bootline, bootwords, filelock
 from .._model.sync import Plan, State, sync
 from .._model.task import Task
 
@@ -61,7 +61,7 @@ def _given(params: Dict[str, Any]) -> Dict[str, Any]:
     if given.get("rate", 0) < 0:
         raise InputError(f"rate is {given['rate']}; expected a number of events a second, or 0 for any number")
     if "size" in given:
-        given["size"] = bootline.size(given["size"])
+        given["size"] = bootwords.size(given["size"])
     if "uml_dirs" in given:
         given["uml_dirs"] = [bootline.path(each, "uml_dirs") for each in given["uml_dirs"]] or None
     return given

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .._events import door
 from .._lifecycle import census
-from .._mconsole import instances, states
+from .._mconsole import crew, instances, states
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError
 from .._mconsole.instances import Instance
@@ -91,7 +90,7 @@ def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[census.Row], sub
             return {"facts": None, "facts_error": str(bug(err))}
         return {"facts": {**standard, "uml": uml}}
 
-    if seen:
-        with ThreadPoolExecutor(min(states.ASKERS, len(seen))) as pool:
-            for row, found in zip(rows, pool.map(ask, seen)):
-                row.update(found)
+    if task.sockets is not None:
+        task.sockets.start()
+    for row, found in zip(rows, crew.each(ask, seen)):
+        row.update(found)

@@ -10,7 +10,7 @@ import contextlib
 from typing import Any, Dict
 
 from .._model import memory, pause
-from .._model.bootline import size
+from .._model.bootwords import size
 from .._model.sight import Sight
 from .._model.sync import Plan, State, sync
 from .._model.task import Task

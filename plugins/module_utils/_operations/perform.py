@@ -7,11 +7,10 @@
 from __future__ import annotations
 
 import fnmatch
-import threading
 from types import ModuleType
 from typing import Any, Callable, Dict, List, Optional
 
-from .._mconsole import instances
+from .._mconsole import crew, instances
 from .._mconsole.errors import Error, InputError
 from .._mconsole.instances import Place
 from .._mconsole.sockets import Sockets
@@ -19,7 +18,6 @@ from .._model.console_log import harmless
 from .._model.plain import plain
 from .._model.task import Task
 
-MAX_THREADS = 16
 Result = Dict[str, Any]
 
 
@@ -120,24 +118,9 @@ def _meant(
 def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: Sockets) -> Result:
     warnings: List[str] = []
     places = _places(operation, params, warnings.append)
-    results: Dict[Place, Result] = {}
-    waiting = list(reversed(places))
-
-    def work() -> None:
-        while waiting:
-            try:
-                place = waiting.pop()
-            except IndexError:
-                return
-            results[place] = _isolated(operation, Task(params, check, place, sockets))
-
     sockets.start()
-    threads = [threading.Thread(target=work) for _each in range(min(MAX_THREADS, len(places)))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return _told(_together({_key(place, places): results[place] for place in places}, warnings))
+    results = crew.each(lambda place: _isolated(operation, Task(params, check, place, sockets)), places)
+    return _told(_together({_key(place, places): found for place, found in zip(places, results)}, warnings))
 
 
 def _isolated(operation: ModuleType, task: Task) -> Result:
