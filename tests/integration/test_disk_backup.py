@@ -177,6 +177,7 @@ def test_a_full_target_leaves_the_guest_running_and_nothing_else(
     writer: uml.Instance, backup: Run, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen before the pause; and in the middle, when the room was taken meanwhile."""
+    writer.guest("until [ -s /mnt/f8 ]; do sleep 0.1; done; sync", timeout=120)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dest], check=True)
     try:
         result = backup()

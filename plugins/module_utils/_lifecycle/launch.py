@@ -102,15 +102,16 @@ def start(launch: Launch) -> Started:
     owner = launch.identity.uid if launch.identity else None
     descriptor = console_log.open_log(launch.log, owner, launch.log_file)
     try:
-        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-            _command(launch),
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            cwd=launch.cwd,
-            env=launch.environment,
-            start_new_session=True,
-        )
+        with hostproc.fixed_addresses():
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+                _command(launch),
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                cwd=launch.cwd,
+                env=launch.environment,
+                start_new_session=True,
+            )
     except OSError as err:
         raise InputError(
             f"the kernel {launch.argv[0]} cannot be started: {err.strerror}", kernel=launch.argv[0]
