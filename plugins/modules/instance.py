@@ -63,6 +63,7 @@ options:
     description:
       - Memory of the guest, such as V(256M).
       - By default the kernel takes 64 MB, and less is refused without O(force), since kernels die with it now and then.
+      - Of kernels of the 6.1 series about one boot in a hundred cannot fork with 64M; give them 96M or more.
     type: str
   ncpus:
     description: Processors of the guest, for kernels that can have more than one.

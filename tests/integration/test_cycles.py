@@ -60,7 +60,7 @@ def test_start_and_stop_leave_nothing(uml_dir: Path, sockets: Sockets, tap: str)
     where = {"umid": "web1", "uml_dir": str(uml_dir)}
     options = {
         "root": {"initrd": str(guests.initrd())},
-        "memory": "64M",
+        "memory": "128M",
         "devices": {"ubd1": f"{uml_dir}/web1.cow,{base}", "con1": "pts", "vec0": f"transport=tap,ifname={tap}"},
     }
 

@@ -172,7 +172,7 @@ def test_a_umid_in_use_gives_a_random_name_that_is_found(launch_guest: Launch, u
 def test_one_without_any_name_is_found_in_its_home(launch_guest: Launch, tmp_path: Path, kernel: Path) -> None:
     home = Path(instances.default_uml_dir()).parent
     lines = ["con0=null,fd:1", "con=null", "ssl=null"]
-    command = [str(kernel), "mem=64M", f"initrd={guests.initrd()}", "rdinit=/init", *lines]
+    command = [str(kernel), "mem=128M", f"initrd={guests.initrd()}", "rdinit=/init", *lines]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"HOME": str(home)}, start_new_session=True
@@ -216,7 +216,9 @@ def test_one_whose_console_was_taken_away_is_not_booting(guest: uml.Instance) ->
 
 def test_one_in_the_foreground_of_a_shell_is_its_group_and_not_the_shell(uml_dir: Path, kernel: Path) -> None:
     """An interactive shell makes its jobs leaders of groups, so that the kernel's own setsid fails."""
-    words = f"umid=job uml_dir={uml_dir} mem=64M initrd={guests.initrd()} rdinit=/init con0=null,fd:1 con=null ssl=null"
+    words = (
+        f"umid=job uml_dir={uml_dir} mem=128M initrd={guests.initrd()} rdinit=/init con0=null,fd:1 con=null ssl=null"
+    )
     shell, terminal = pty.fork()
     if shell == 0:
         os.execvp("bash", ["bash", "--norc", "-i"])

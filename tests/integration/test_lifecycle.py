@@ -98,11 +98,11 @@ def boot_id(uml_dir: Path) -> str:
 
 
 def test_an_instance_is_started_once(run: Run, root: Any, uml_dir: Path) -> None:
-    first = good(run(root=root, memory="64M"))
+    first = good(run(root=root, memory="128M"))
     assert (first["changed"], first["state"], first["steps"]) == (True, "running", ["start"])
     assert request(uml_dir, "version")[0] == 0
     assert (uml_dir / "a" / "pid").read_text() == f"{first['pid']}\n"
-    second = good(run(root=root, memory="65536K"))
+    second = good(run(root=root, memory="131072K"))
     assert (second["changed"], second["pid"], second["differences"]) == (False, first["pid"], {})
 
 
@@ -524,15 +524,15 @@ def command_words(pid: int) -> list[str]:
 
 
 def test_one_that_runs_otherwise_is_restarted_when_that_is_wished(run: Run, root: Any, uml_dir: Path) -> None:
-    first = good(run(root=root, memory="64M", arguments=["one"]))
+    first = good(run(root=root, memory="128M", arguments=["one"]))
     same = good(run(memory="96M"))
     assert (same["changed"], same["pid"]) == (False, first["pid"])
-    assert same["differences"] == {"memory": {"running": ["mem=64M"], "wanted": ["mem=96M"]}}
+    assert same["differences"] == {"memory": {"running": ["mem=128M"], "wanted": ["mem=96M"]}}
     planned = good(run(True, memory="96M", restart="when_needed"))
     assert (planned["changed"], planned["pid"]) == (True, first["pid"])
     done = good(run(memory="96M", restart="when_needed", stop_by=NO_SHUTDOWN))
     assert done["diff"] == planned["diff"]
-    assert done["diff"]["before"] == {"state": "running", "boot_line": {"memory": ["mem=64M"]}}
+    assert done["diff"]["before"] == {"state": "running", "boot_line": {"memory": ["mem=128M"]}}
     assert done["diff"]["after"] == {"state": "running", "boot_line": {"memory": ["mem=96M"]}}
     assert {"mem=96M", "one", f"initrd={root['initrd']}"} <= set(command_words(done["pid"]))
     assert not good(run(memory="96M", restart="when_needed"))["changed"]
@@ -643,10 +643,10 @@ def test_a_pid_file_cannot_aim_at_another_user(make_user: Any, run: Run, root: A
 
 
 def test_check_mode_starts_nothing(run: Run, root: Any, uml_dir: Path) -> None:
-    planned = good(run(True, root=root, memory="64M"))
+    planned = good(run(True, root=root, memory="128M"))
     assert (planned["changed"], planned["state"], planned["steps"]) == (True, "running", ["start"])
     assert sorted(path.name for path in uml_dir.iterdir()) == ["initrd.gz"]
-    assert good(run(root=root, memory="64M"))["diff"] == planned["diff"]
+    assert good(run(root=root, memory="128M"))["diff"] == planned["diff"]
 
 
 @pytest.mark.parametrize("state", ["paused", "stopped", "absent", "restarted"])

@@ -48,7 +48,7 @@ class Lab:
 
     def apply(self, fleet: Fleet, *roles: dict[str, Any], **options: Any) -> ansible.Result:
         """Run some roles, and bring the fleet into its state."""
-        defaults = {"memory": "64M", "root": {"initrd": str(guests.initrd())}, "arguments": ["hostname={umid}"]}
+        defaults = {"memory": "128M", "root": {"initrd": str(guests.initrd())}, "arguments": ["hostname={umid}"]}
         instances = {
             "role": "uml.mconsole.instances",
             "instances_uml_dir": "{{ place }}/u",
@@ -151,7 +151,7 @@ def test_ten_instances_out_of_nothing_and_one_line_changed(lab):
     assert changes(lab.apply(line, defaults=built)) == {}
     assert lab.boots() == boots
 
-    more = ten(n2={"memory": "80M", "restart": "when_needed"}, n4={"memory": "80M"})
+    more = ten(n2={"memory": "144M", "restart": "when_needed"}, n4={"memory": "80M"})
     told = lab.apply(more, defaults=built, check=True, diff=True)
     assert changes(told) == {RESTART: ["n2"]}
     assert lab.boots() == boots
@@ -214,7 +214,7 @@ def test_an_image_is_shared_by_cow_files_and_devices_come_back_after_a_restart(l
     assert changes(lab.apply(fleet, defaults=options)) == {}
     assert "/dev/root / ext4" in lab.request("vm-a", "x", "proc mounts")
     assert lab.request("vm-a", "y", "config ubd1").endswith("y.data," + str(lab.folder / "vm-a/base.ext4"))
-    assert changes(lab.apply(fleet, defaults={**options, "memory": "80M"})) == {RESTART: ["x", "y"]}
+    assert changes(lab.apply(fleet, defaults={**options, "memory": "144M"})) == {RESTART: ["x", "y"]}
     assert lab.request("vm-a", "x", "config ubd1").endswith("x.data," + str(lab.folder / "vm-a/base.ext4"))
     lab.play(image).ok()
     assert {path: path.stat().st_mtime_ns for path in lab.folder.rglob("base.ext4")} == times

@@ -46,7 +46,7 @@ class Lab:
 
     def fleet(self, *fleet: dict[str, Any], check: bool = False, **more: Any) -> ansible.Result:
         """Declare instances."""
-        defaults = {"memory": "64M", "root": self.root, "wait_timeout": 180}
+        defaults = {"memory": "128M", "root": self.root, "wait_timeout": 180}
         given = {"instances_uml_dir": str(self.uml_dir), "instances_defaults": defaults, "instances_fleet": list(fleet)}
         return self.play({"role": "uml.mconsole.instances", **given, **more}, check=check)
 
@@ -256,10 +256,10 @@ def test_an_instance_and_the_collector_come_back_with_their_vm_host(lab: Lab) ->
     assert active() == "active"
     assert "Write the settings" in collector(monitor_rate=7)
     assert collector(monitor_rate=7) == []
-    lab.do(umid="web1", supervisor="systemd", root=lab.root, memory="72M")
+    lab.do(umid="web1", supervisor="systemd", root=lab.root, memory="136M")
     before = lab.pid("web1")
     lab.cut_power()
     wait_until(lambda: lab.is_back("web1", before), 120, "web1 is started again")
     wait_until(lambda: active() == "active", 60, "the collector is up")
     words = lab.run("cat", f"/proc/{lab.main_pid('web1')}/cmdline").split("\0")
-    assert "mem=72M" in words
+    assert "mem=136M" in words

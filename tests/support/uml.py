@@ -150,7 +150,7 @@ def launch(
 
 @contextlib.contextmanager
 def fixed_addresses() -> Iterator[None]:
-    """Start kernels as `setarch -R` does: with random addresses one boot in five of 6.1 has threads fail."""
+    """Start kernels as `setarch -R` does: with random addresses and 96M one boot in five of 6.1 has threads fail."""
     libc = ctypes.CDLL(None)
     before = libc.personality(0xFFFFFFFF)
     libc.personality(before | 0x0040000)

@@ -182,14 +182,11 @@ class Console(dangers.Situation):
         except OSError:
             return False
 
-    def is_over(self) -> bool:
-        """Tell whether the instance of the first command has ended, or was started anew."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            return sock.connect_ex(self.path) in (errno.ECONNREFUSED, errno.ENOENT) or self.started_anew()
-
     def _fate(self) -> str:
         """Say why there may have been no answer."""
-        if self.is_over():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            nobody = sock.connect_ex(self.path) in (errno.ECONNREFUSED, errno.ENOENT)
+        if nobody or self.started_anew():
             return "and the instance has ended or was started anew"
         return "or the instance hangs"
 

@@ -246,7 +246,7 @@ def fixed_addresses() -> Iterator[None]:
     """Let what this thread starts have its memory where it always is, as far as the host allows (personality(2)).
 
     A UML kernel counts the random gap before its heap as memory of its own, up to 1 GB of it, and pays with what it
-    has for the accounts; one boot in five of 6.1 has threads fail then. Newer kernels do the same for themselves
+    has for the accounts; 6.1 fails to make threads when it has little. Newer kernels do the same for themselves
     (arch/um/os-Linux/main.c, as of 7.2).
     """
     before = _libc().personality(_WHICH)
