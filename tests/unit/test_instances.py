@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +26,9 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors impo
     NotThereError,
 )
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
+from ansible_collections.uml.mconsole.plugins.module_utils._model import backup
 from support.fake import FakeConsole
+from support.wait import wait_until
 
 HOME = os.path.expanduser("~")
 
@@ -99,6 +102,48 @@ def test_a_process_that_executes_itself_has_a_command_line_all_the_while() -> No
         assert process.stdin is not None
         process.stdin.close()
     assert all(seen), f"{seen.count('')} looks of {len(seen)} saw no command line"
+
+
+# Two that wake each other in turn, as a kernel and the helper that writes its disks; until their stdin ends.
+IN_TURNS = """
+import os, signal, sys
+stop = []
+signal.signal(signal.SIGUSR1, lambda *_args: stop.append(1))
+(ours, theirs), (theirs_too, ours_too) = os.pipe(), os.pipe()
+child = os.fork()
+read, write = (ours, ours_too) if child else (theirs_too, theirs)
+print(os.getpid(), flush=True)
+if child:
+    sys.stdin.readline()
+    while not stop:
+        os.write(write, b"x")
+        os.read(read, 1)
+    print("done", flush=True)
+    sys.stdin.read()
+while not child:
+    os.write(write, os.read(read, 1))
+"""
+
+
+def test_two_that_work_in_turns_do_not_rest_until_they_are_done() -> None:
+    """Seen one after the other, both are asleep at times."""
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_TURNS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pids = [int(process.stdout.readline()) for _each in range(2)]
+        try:
+            wait_until(lambda: backup._rests(pids), 60, "both wait")
+            print(file=process.stdin, flush=True)
+            wait_until(lambda: not backup._rests(pids), 60, "they work")
+            assert not any(backup._rests(pids) for _look in range(300))
+            process.send_signal(signal.SIGUSR1)
+            assert process.stdout.readline() == "done\n"
+            wait_until(lambda: backup._rests(pids), 60, "both wait again")
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_a_listening_console_is_an_instance(fake: FakeConsole, uml_dir: Path) -> None:
