@@ -58,6 +58,7 @@ class RealWorld:
         self.folder.mkdir()
 
 
+@pytest.mark.timeout(0)  # UML_EXAMPLES says how long
 @pytest.mark.parametrize("series", kernels.wanted())
 def test_random_stories_end_as_the_model_says(series):
     with (

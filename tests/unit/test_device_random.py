@@ -61,6 +61,7 @@ class FakeWorld:
         self.folder.mkdir()
 
 
+@pytest.mark.timeout(0)  # UML_EXAMPLES says how long
 @pytest.mark.parametrize("series", ["6.1", "6.12", "7.2"])
 def test_random_stories_end_as_the_model_says(series):
     with tempfile.TemporaryDirectory(prefix="uml.") as folder:

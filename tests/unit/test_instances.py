@@ -104,24 +104,27 @@ def test_a_process_that_executes_itself_has_a_command_line_all_the_while() -> No
     assert all(seen), f"{seen.count('')} looks of {len(seen)} saw no command line"
 
 
-# Two that wake each other in turn, as a kernel and the helper that writes its disks; until their stdin ends.
+# Two that wake each other in turn, as a kernel and the helper that writes its disks; they end when the first is killed.
 IN_TURNS = """
 import os, signal, sys
 stop = []
 signal.signal(signal.SIGUSR1, lambda *_args: stop.append(1))
-(ours, theirs), (theirs_too, ours_too) = os.pipe(), os.pipe()
+(theirs_too, ours_too), (ours, theirs) = os.pipe(), os.pipe()
 child = os.fork()
 read, write = (ours, ours_too) if child else (theirs_too, theirs)
-print(os.getpid(), flush=True)
+for end in {ours, theirs, ours_too, theirs_too} - {read, write}:
+    os.close(end)
 if child:
+    print(child, flush=True)
     sys.stdin.readline()
     while not stop:
         os.write(write, b"x")
         os.read(read, 1)
     print("done", flush=True)
     sys.stdin.read()
-while not child:
-    os.write(write, os.read(read, 1))
+else:
+    while word := os.read(read, 1):
+        os.write(write, word)
 """
 
 
@@ -132,8 +135,8 @@ def test_two_that_work_in_turns_do_not_rest_until_they_are_done() -> None:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        pids = [int(process.stdout.readline()) for _each in range(2)]
         try:
+            pids = [process.pid, int(process.stdout.readline())]
             wait_until(lambda: backup._rests(pids), 60, "both wait")
             print(file=process.stdin, flush=True)
             wait_until(lambda: not backup._rests(pids), 60, "they work")
@@ -142,8 +145,7 @@ def test_two_that_work_in_turns_do_not_rest_until_they_are_done() -> None:
             assert process.stdout.readline() == "done\n"
             wait_until(lambda: backup._rests(pids), 60, "both wait again")
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+            process.kill()
 
 
 def test_a_listening_console_is_an_instance(fake: FakeConsole, uml_dir: Path) -> None:
