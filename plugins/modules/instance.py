@@ -152,6 +152,8 @@ options:
         instance's own, to which nothing else may listen meanwhile.
       - V(log) waits for O(wait_pattern) in the console log.
       - V(nothing) waits until the kernel has taken its name.
+      - One that is found booting, after a reboot say, is waited for as well. That is until its console answers and,
+        unless this is V(console) or V(nothing), its init runs.
     type: str
     choices: [init, console, message, log, nothing]
     default: init

@@ -15,6 +15,8 @@ description:
   - When the kernel refuses a command the task fails with the kernel's own words. The commands after it are not sent;
     the answers of those before it are in RV(replies).
   - A command that would kill or freeze the instance, as far as that is known, is not sent unless O(force=true).
+  - After C(halt) and C(reboot) the task waits until the instance it talked to is gone, since the kernel says OK first.
+    It does not wait for the next boot; M(uml.mconsole.instance) does.
   - The kernel says OK to much that did not happen; M(uml.mconsole.device) and M(uml.mconsole.instance) look whether
     it did.
 extends_documentation_fragment:

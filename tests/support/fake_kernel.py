@@ -133,6 +133,7 @@ class Kernel:
         for path, data in (("uptime", b"2.13 0.00\n"), ("sys/kernel/ostype", b"Linux\n"), ("cmdline", b"con=null\n")):
             self.files.setdefault(path, data)
         self.files.setdefault("sys/net/ipv4/conf/lo/forwarding", b"0\n")
+        self.files.setdefault("devices", b"Character devices:\n  1 mem\n\nBlock devices:\n  7 loop\n 98 ubd\n")
 
     @property
     def new(self) -> bool:

@@ -317,7 +317,7 @@ def test_a_paused_instance_is_left_alone(console: Console, fake: FakeConsole, te
 def test_a_ghost_is_not_removed(console: Console, fake: FakeConsole) -> None:
     with pytest.raises(DangerError):
         console.command("remove ubd0")
-    assert fake.received == ["proc partitions", "config ubd0", "proc 1/root/sys/block/ubda/size"]
+    assert fake.received == ["proc devices", "proc partitions", "config ubd0", "proc 1/root/sys/block/ubda/size"]
     assert fake.alive
     console.request("remove ubd00", force=True)
     fake.wait_dead()

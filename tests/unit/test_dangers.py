@@ -35,6 +35,9 @@ class Told(dangers.Situation):
     def release(self) -> str:
         return self._release
 
+    def drives_disks(self) -> bool:
+        return self._answers.get("disks") != "none"
+
     def ask(self, text: str) -> str | None:
         return self._answers.get("config")
 
@@ -42,6 +45,7 @@ class Told(dangers.Situation):
         return self._answers.get(path if path in ("partitions", "meminfo", "zoneinfo") else "size")
 
 
+BOOTING: dict[str, Any] = {"disks": "none", "config": ""}
 GHOST: dict[str, Any] = {"config": "root_fs", "partitions": "", "size": None}
 DISK: dict[str, Any] = {
     "config": "/a",
@@ -64,6 +68,9 @@ REFUSED = [
     ("guest-while-paused", "proc 1/root/etc/passwd", Told(paused=True)),
     ("guest-while-paused", "proc meminfo", Told(paused=True)),
     ("guest-while-paused", "config mem=-1G", Told(paused=True)),
+    ("no-disk-driver", "config ubd1=/a", Told(**BOOTING)),
+    ("no-disk-driver", "config ubdbr=/a,/b", Told(release=NEW, **BOOTING)),
+    ("no-disk-driver", "remove ubd1", Told(**BOOTING)),
     *[("last-memory", f"config mem=-{size}", Told(**MEMORY)) for size in ("1G", "17M", "16385k", "0x1100000", "20m")],
     ("last-memory", "config mem=-1T", Told(release=NEW, **MEMORY)),
     ("last-memory", "config mem=-1M", Told(meminfo=MEMORY["meminfo"])),
@@ -99,6 +106,10 @@ REFUSED = [
     *[("deadly-key", f"sysrq {key}", Told(release=NEW)) for key in "bcefijo"],
 ]
 HARMLESS = [
+    ("config ubd1=/a", Told()),
+    ("config ubd1", Told(**BOOTING)),
+    ("config con1=null", Told(**BOOTING)),
+    ("remove vec0", Told(**BOOTING)),
     ("config con1=null", Told()),
     ("config con1=null", Told(paused=None)),
     *[(f"config mem={size}", Told(**MEMORY)) for size in ("-16M", "-16384k", "-0100", "-0xfff", "+1G", "-8MB", "1G")],

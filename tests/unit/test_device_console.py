@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from support import fake as fakes
 from support.devices import image
 from support.fake import FakeConsole
@@ -154,7 +155,38 @@ class LateKernel(KernelWithSysfs):
         return super().answer(command)
 
 
-def test_lines_that_still_initialise_are_waited_for(launch, run):
+class KernelWithLateDisks(KernelWithSysfs):
+    """One whose disk driver comes after its console, as it does, and panics when it finds disks then."""
+
+    late = 10
+
+    def _file(self, path: str) -> bytes:
+        data = super()._file(path)
+        if path == "devices" and self.late:
+            self.late -= 1
+            return data.replace(b" 98 ubd\n", b"")
+        return data
+
+    def _open_disk(self, disk: Disk, setting: str) -> None:
+        self.end = "crash" if self.late else self.end
+        super()._open_disk(disk, setting)
+
+
+class KernelWithoutDisks(KernelWithSysfs):
+    """One that was built without the disk driver."""
+
+    def answer(self, command: str) -> Iterator[Part] | None:
+        """Answer a command."""
+        return iter([Part(1, "Bad configuration option")]) if "ubd" in command else super().answer(command)
+
+
+@pytest.fixture
+def young(monkeypatch):
+    """Let each console be a second old."""
+    monkeypatch.setattr(Console, "age", lambda _console: 1.0)
+
+
+def test_lines_that_still_initialise_are_waited_for(launch, run, young):
     fake = launch(kind=LateKernel)
     done = run("device", name="con5", channel="pts")
     assert done["commands"] == ["config con5=pts"]
@@ -164,10 +196,34 @@ def test_lines_that_still_initialise_are_waited_for(launch, run):
 def test_lines_that_an_old_guest_has_not_are_not_waited_for(launch, run):
     fake = launch(kind=LateKernel)
     fake.kernel.late = 1000
-    fake.kernel.files["uptime"] = b"1000.00 0.00\n"
     refused = run("device", name="con5", channel="pts")
     assert "has no con devices" in refused["msg"]
     assert fake.received.count("config con0") == 1
+
+
+def test_a_disk_driver_that_still_initialises_is_waited_for(launch, run, uml_dir, young):
+    fake = launch(kind=KernelWithLateDisks)
+    image(uml_dir / "a")
+    done = run("device", name="ubd1", file=str(uml_dir / "a"))
+    assert done["commands"] == [f"config ubd1={uml_dir}/a"]
+    assert fake.alive
+
+
+def test_without_a_disk_driver_no_disk_is_sent(launch, run, uml_dir):
+    fake = launch(kind=KernelWithLateDisks)
+    fake.kernel.late = 1000
+    image(uml_dir / "a")
+    refused = run("device", name="ubd1", file=str(uml_dir / "a"))
+    assert refused["error"] == {**refused["error"], "kind": "danger", "danger": "no-disk-driver"}
+    assert (changing(fake), fake.alive) == ([], True)
+
+
+def test_a_disk_driver_that_never_comes_is_not_waited_for(launch, run, young):
+    fake = launch(kind=KernelWithoutDisks)
+    fake.kernel.files["devices"] = b"Block devices:\n  7 loop\n"
+    assert run("device", name="con5", channel="pts")["changed"]
+    refused = run("device", name="ubd1", file="/dev/null")
+    assert "has no ubd devices" in refused["msg"]
 
 
 def test_a_paused_instance_is_left_alone(launch, run, uml_dir):

@@ -100,7 +100,7 @@ class Lifecycle:
     def read(self, task: Task) -> State:
         """Return the state of the instance, and of its boot line the groups that are wanted."""
         self.sighting = see(task)
-        if self.sighting.state == "booting" and self._desired in _UP:
+        if self._desired in _UP:
             self._wait_for_boot()
         state: State = {"state": self.sighting.state}
         found = self.sighting.instance
@@ -130,10 +130,32 @@ class Lifecycle:
         return (self._task.params.get("supervisor") or ("systemd" if self._kept else "none")) == "systemd"
 
     def _wait_for_boot(self) -> None:
+        """Wait for one that boots as for one that is started.
+
+        :raises UnansweredError: when it answers and still has no process at the deadline
+        """
         deadline = self.deadline
-        while self.sighting.state == "booting" and time.monotonic() < deadline:
+        while self._boots():
+            if time.monotonic() > deadline:
+                self._give_up_on_boot()
+                return
             time.sleep(_POLL)
             self.sighting = see(self._task)
+
+    def _boots(self) -> bool:
+        if self.sighting.state == "running":
+            log = console_log_of(self.sighting)
+            return self._ready.is_awaited(self._task.place, self._task.sockets, log)
+        return self.sighting.state == "booting"
+
+    def _give_up_on_boot(self) -> None:
+        """Leave one without a console to the plan, which says so."""
+        if self.sighting.state == "running":
+            raise UnansweredError(
+                f"{self._task.umid} answers, and no process ran in it within"
+                f" {self._task.params['wait_timeout']} s; wait_for console does not wait for that",
+                umid=self._task.umid,
+            )
 
     def _restarts(self) -> bool:
         """Tell whether it is to be restarted for the sake of its boot line."""

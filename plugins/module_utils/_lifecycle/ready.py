@@ -17,6 +17,7 @@ from typing import Callable, Dict, Iterator, List, Optional
 from .._mconsole import notifications
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError
+from .._mconsole.instances import Place
 from .._mconsole.sockets import Sockets
 from .._mconsole.wire import MAX_DATAGRAM, Notification, Request, decode_text
 from .._model import console_log
@@ -28,6 +29,7 @@ KINDS = ("init", "console", "message", "log", "nothing")
 # read tells that init runs. Memory of processes does, but the kernel runs some itself before (modprobe).
 _RUN = re.compile(r"^(\[[ 0-9.]+\] )?Run \S+ as init process", re.MULTILINE)
 _SILENT = re.compile(r"quiet|loglevel=.*|console=.*")  # words with which the line may not come to the log
+_BOOT = 30.0  # seconds from its console on after which a guest that shows no processes hides them
 _PROOF = {"line": 0.05, "silent": 1.0, "loud": 5.0}  # seconds of processes that prove enough; old kernels have no line
 
 
@@ -47,6 +49,17 @@ class Ready:
             raise InputError(f"wait_pattern {pattern!r} is no regular expression: {err}") from err
         if kind == "log" and not pattern:
             raise InputError("wait_for is log, and wait_pattern does not say what to wait for")
+
+    def is_awaited(self, place: Place, sockets: Optional[Sockets], log: str) -> bool:
+        """Tell whether an instance that answers still boots, and is to be waited for until its init runs.
+
+        Which messages and lines of its log are of this boot cannot be told; they are waited for after a start alone.
+        """
+        console = Console(place.console, place.umid, 1.0, sockets, read_only=True)
+        if self._kind in ("console", "nothing") or console.age() > _BOOT:
+            return False
+        begun = not console.is_young or _RUN.search(console_log.last_boot(log))
+        return not self._has_run(console, "line" if begun else "silent")
 
     def check(self, wanted: Launch) -> None:
         """Look whether there will be what is waited for.
@@ -101,9 +114,11 @@ class Ready:
 
     def _init(self, started: Started) -> bool:
         """Tell whether processes have had memory for long enough, counted anew from the line that announces init."""
-        kind = self._kind_of(started)
-        answered = has_processes(Console(started.launch.place.console, "", 1.0, self._sockets, read_only=True))
-        if not answered or kind != self._kind_of_log:
+        console = Console(started.launch.place.console, "", 1.0, self._sockets, read_only=True)
+        return self._has_run(console, self._kind_of(started))
+
+    def _has_run(self, console: Console, kind: str) -> bool:
+        if not has_processes(console) or kind != self._kind_of_log:
             self._since, self._kind_of_log = None, kind
             return False
         now = time.monotonic()

@@ -24,13 +24,17 @@ INTERRUPT = "interrupt"
 
 @dataclass(frozen=True)
 class Word:
-    """A command word: where the kernel runs it, whether it changes something, whether its reply may be long."""
+    """A command word: where the kernel runs it, whether it changes something, whether its reply may be long.
+
+    ``ends`` tells that this boot is over after it; the kernel says OK before.
+    """
 
     name: str
     context: str
     changes: bool
     long_reply: bool
     arguments: str
+    ends: bool = False
 
 
 WORDS: Dict[str, Word] = {
@@ -38,8 +42,8 @@ WORDS: Dict[str, Word] = {
     for word in (
         Word("version", PROCESS, False, False, ""),
         Word("help", INTERRUPT, False, False, ""),
-        Word("halt", PROCESS, True, False, ""),
-        Word("reboot", PROCESS, True, False, ""),
+        Word("halt", PROCESS, True, False, "", ends=True),
+        Word("reboot", PROCESS, True, False, "", ends=True),
         Word("config", PROCESS, True, False, "DEVICE[=SETTING]"),
         Word("remove", PROCESS, True, False, "DEVICE"),
         Word("sysrq", INTERRUPT, True, True, "KEY"),

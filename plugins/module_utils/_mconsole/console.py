@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import socket
@@ -28,10 +29,13 @@ from .sockets import ROOMY_QUEUE, Bound, Sockets
 from .wire import MAX_DATAGRAM, SAFE_BURST, Assembly, Packet, Reply, Request, decode_text, encode_text
 
 TIMEOUT = 5.0
+_SETTLED = 0.05  # seconds after which a new socket is listened to (measured: up to 0.01), and a new driver has disks
+_YOUNG = 10.0  # seconds from its console on for which a kernel may lack drivers; measured: 0.7 on an idle VM host
 _QUIET = 0.5  # seconds without a packet after which the end of a reply that overflowed counts as lost
 _READ_SIZE = MAX_DATAGRAM + 1  # so that an over-long one is seen as such
 _PACKET_COST = 1536  # bytes at most that the host counts for one datagram of a reply (1280 on x86)
 _SEND_ROOM = 212992  # net.core.wmem_default of Linux
+_DISK_DRIVER = re.compile(r"^ *[0-9]+ ubd$", re.MULTILINE)
 _RELEASE = re.compile(r".* ([0-9]+\.[0-9]\S*) #", re.DOTALL)  # after a node name that may hold anything
 
 
@@ -60,6 +64,7 @@ class Console(dangers.Situation):
         self._log = log
         self._first: Optional[Tuple[int, ...]] = None
         self._found: Optional[Tuple[Tuple[int, int], int, int]] = None
+        self._drives_disks: Optional[float] = None
 
     def command(self, text: str, force: bool = False, timeout: Optional[float] = None) -> Reply:
         """Send a command and return the kernel's OK.
@@ -182,11 +187,29 @@ class Console(dangers.Situation):
         except OSError:
             return False
 
+    def is_over(self) -> bool:
+        """Tell whether the instance of the first command has ended, or was started anew."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            return sock.connect_ex(self.path) in (errno.ECONNREFUSED, errno.ENOENT) or self.started_anew()
+
+    @property
+    def is_young(self) -> bool:
+        """Tell whether its kernel may still lack drivers."""
+        return self.age() < _YOUNG
+
+    def age(self) -> float:
+        """Return for how many seconds there has been this console, which each boot makes anew; infinite without."""
+        return time.time() - self._made()
+
+    def _made(self) -> float:
+        try:
+            return os.stat(self.path).st_ctime
+        except OSError:
+            return -math.inf
+
     def _fate(self) -> str:
         """Say why there may have been no answer."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            nobody = sock.connect_ex(self.path) in (errno.ECONNREFUSED, errno.ENOENT)
-        if nobody or self.started_anew():
+        if self.is_over():
             return "and the instance has ended or was started anew"
         return "or the instance hangs"
 
@@ -207,6 +230,18 @@ class Console(dangers.Situation):
         flags = hostproc.descriptor_flags(*end) if end is not None else None
         return None if flags is None else not flags & os.O_NONBLOCK
 
+    def drives_disks(self) -> bool:
+        """Tell whether the guest's disk driver is there, and has looked for its disks.
+
+        The console answers before (ubd_kern.c: ubd_init is a late initcall), and takes disks for it; ubd_init adds each
+        of them again, fails, and panics where it prints why. It is listed a moment before it does so.
+        """
+        made = self._made()
+        if self._drives_disks != made and _DISK_DRIVER.search(self.proc("devices") or ""):
+            self._drives_disks = made
+            time.sleep(_SETTLED if self.is_young else 0.0)
+        return self._drives_disks == made
+
     def release(self) -> str:
         """Return the kernel's release, such as ``6.1.176``, or nothing when it does not tell."""
         found = _RELEASE.match(self.ask("version") or "")
@@ -224,6 +259,7 @@ class Console(dangers.Situation):
             status = os.lstat(self.path)
         except OSError:
             return None
+        _settle(status)
         made = (status.st_ino, status.st_ctime_ns)
         if self._found is None or self._found[0] != made:
             self._found = self._look_for_kernel_end(made)
@@ -270,7 +306,19 @@ def _connect(sock: socket.socket, path: str) -> os.stat_result:
         sock.connect(f"/proc/self/fd/{handle}")
     finally:
         os.close(handle)
+    _settle(found)
     return found
+
+
+def _settle(found: os.stat_result) -> None:
+    """Wait until a kernel that has just made its socket listens to it, too.
+
+    It makes the socket first (mconsole_kern.c mconsole_init). For a moment this is blocking, as that of a paused kernel
+    is; and what comes before its interrupt is there wakes nobody, and is answered with the next request.
+    """
+    age = time.time() - found.st_ctime
+    if 0 <= age < _SETTLED:
+        time.sleep(_SETTLED - age)
 
 
 def _collect_more(sock: socket.socket, assembly: Assembly, deadline: float) -> Reply:

@@ -30,6 +30,10 @@ class Situation:
         """Return the kernel's release."""
         raise NotImplementedError
 
+    def drives_disks(self) -> bool:
+        """Tell whether the guest's disk driver is there."""
+        raise NotImplementedError
+
     def ask(self, text: str) -> Optional[str]:
         """Return the answer to a query, or None."""
         raise NotImplementedError
@@ -86,6 +90,11 @@ def _task_list(command: Command, situation: Situation) -> bool:
 
 def _deadly_key(command: Command, situation: Situation) -> bool:
     return command.argument[0] in "bcefijo"
+
+
+def _no_disk_driver(command: Command, situation: Situation) -> bool:
+    asks = command.word.name == "config" and not command.changes
+    return not asks and command.argument.startswith("ubd") and not situation.drives_disks()
 
 
 def _ghost_disk(command: Command, situation: Situation) -> bool:
@@ -153,6 +162,13 @@ DANGERS: Tuple[Danger, ...] = (
         ("halt", "reboot"),
         _ends_while_paused,
         "the instance is paused, and this kernel crashes when it is ended so; resume it first",
+    ),
+    Danger(
+        "no-disk-driver",
+        ("config", "remove"),
+        _no_disk_driver,
+        "the guest's kernel has no disk driver yet, and panics when that comes and finds disks; it still boots, so wait"
+        " until its first process runs",
     ),
     Danger(
         "last-memory",

@@ -75,6 +75,11 @@ def read(path: str, start: int) -> str:
         return ""
 
 
+def last_boot(path: str) -> str:
+    """Return what was written since the last kernel began to boot, as far as the end of the log has it."""
+    return read(path, 0).rpartition("Linux version ")[2]
+
+
 def harmless(text: str) -> str:
     """Return a guest's text without terminal escapes, control characters and what turns the direction of writing."""
     return _NOISE.sub("", _ESCAPE.sub("", text.replace("\r\n", "\n")))

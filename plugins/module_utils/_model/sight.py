@@ -15,15 +15,12 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from .._mconsole import hostproc
 from .._mconsole.console import Console
 from .._mconsole.dangers import Situation
-from .._mconsole.errors import UnansweredError
-from .._mconsole.numbers import real
 from .._mconsole.wire import Reply
 
 Identity = Tuple[int, int]  # st_dev, st_ino
 
 UNKNOWN_CLASS = "Bad configuration option"
-_YOUNG = 30.0  # seconds of uptime below which a class that is not known may still be initialising
-_PATIENCE = 3.0  # seconds to wait for it; con and ssl come 30-550 ms after the console
+_PATIENCE = 3.0  # seconds to wait for a class; con and ssl come 30-550 ms after the console
 _LATE = ("config con", "config ssl")
 _POLL = 0.02
 
@@ -50,12 +47,17 @@ class Sight(Situation):
         self._descriptors: Optional[Dict[Identity, OpenFile]] = None
         self._members: Optional[List[int]] = None
         self.blind = bool(console.paused())
+        self._wait_for_drivers()
 
     # What the console and the guest show.
 
     def paused(self) -> Optional[bool]:
         """Tell whether the instance was paused when it was looked at."""
         return self.blind
+
+    def drives_disks(self) -> bool:
+        """Tell whether the guest's disk driver is there."""
+        return self._console.drives_disks()
 
     def release(self) -> str:
         """Return the kernel's release, such as ``6.1.176``."""
@@ -78,7 +80,7 @@ class Sight(Situation):
             deadline = time.monotonic() + _PATIENCE
             reply = self._console.request(text)
             late = text.startswith(_LATE)
-            while late and reply.text == UNKNOWN_CLASS and self._boots() and time.monotonic() < deadline:
+            while late and reply.text == UNKNOWN_CLASS and self._console.is_young and time.monotonic() < deadline:
                 time.sleep(_POLL)
                 reply = self._console.request(text)
             self._replies[text] = reply
@@ -95,15 +97,12 @@ class Sight(Situation):
         text = self.proc(f"1/root/sys/{path}")
         return None if text is None else text.strip("\n")
 
-    def _boots(self) -> bool:
-        """Tell whether the guest's kernel started so lately that it may still register its devices."""
-        if self.blind:
-            return False
-        try:
-            words = (self._console.proc("uptime") or "").split()
-        except UnansweredError:
-            return False
-        return not words or (real(words[0]) or 0.0) < _YOUNG
+    def _wait_for_drivers(self) -> None:
+        """Wait until a kernel that may still boot has its disk driver, one of the last that it gets."""
+        while not self.blind and self._console.is_young and not self.drives_disks():
+            if self._console.request("config ubd0").text == UNKNOWN_CLASS:
+                return
+            time.sleep(_POLL)
 
     # What the VM host shows.
 
