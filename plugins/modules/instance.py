@@ -63,7 +63,9 @@ options:
     description:
       - Memory of the guest, such as V(256M).
       - By default the kernel takes 64 MB, and less is refused without O(force), since kernels die with it now and then.
-      - Of kernels of the 6.1 series about one boot in a hundred cannot fork with 64M; give them 96M or more.
+      - Debian's kernels make up to 750 tasks while they boot, one for each device, to call C(/sbin/hotplug). They may
+        have as many at a time as their memory allows, which is about 410 with V(64M) and 660 with V(96M). When they
+        pile up beyond that, the guest cannot fork. From V(112M) on there are enough, and below it a warning.
     type: str
   ncpus:
     description: Processors of the guest, for kernels that can have more than one.

@@ -50,7 +50,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
         folder = Path(name)
         (folder / "disk").write_bytes(os.urandom(FILLED))
         os.truncate(folder / "disk", SIZE)
-        instance = uml.launch("n0", folder, f"ubd1={folder}/disk", memory="96M")
+        instance = uml.launch("n0", folder, f"ubd1={folder}/disk")
         try:
             pairs = [(backup(folder), bare(folder)) for _round in range(rounds + 1)][1:]
         finally:

@@ -56,7 +56,7 @@ def guest(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> Iterator[
     for name in "abc":
         image(uml_dir / name)
     operate("cow", path=f"{uml_dir}/old.cow", backing_file=f"{uml_dir}/b")
-    yield launch_guest("guest", f"ubd7={uml_dir}/c", memory="96M")
+    yield launch_guest("guest", f"ubd7={uml_dir}/c")
     pids = [int(path.read_text()) for path in uml_dir.glob("*/pid")]
     processes.kill_all(lambda: [each for pid in pids for each in processes.of_session(pid)], "an instance")
 

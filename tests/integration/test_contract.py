@@ -56,7 +56,7 @@ def machine_of(name: str, uml_dir: Path) -> Iterator[Machine]:
         with FakeConsole(uml_dir, "guest", kernel) as fake:
             yield Machine(kernel.series, fake.console, folder, fake)
         return
-    guest = uml.launch("guest", uml_dir, kernel=kernels.path(name), memory="96M")
+    guest = uml.launch("guest", uml_dir, kernel=kernels.path(name))
     try:
         series = series_of(guest.request("version")[1])
         yield Machine(series, guest.console, record.files(guest.scratch), guest)

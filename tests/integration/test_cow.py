@@ -36,9 +36,7 @@ def test_ours_is_the_kernel_s_and_is_merged(series: str, launch_guest: Launch, u
     base = guests.ext4_image(uml_dir / "base.img")
     ours, dest = uml_dir / "ours.cow", uml_dir / "merged.img"
     assert cow(path=ours, backing_file=base)["changed"]
-    instance = launch_guest(
-        "guest", f"ubd1={ours}", f"ubd2={uml_dir}/its.cow,{base}", memory="96M", kernel=kernels.path(series)
-    )
+    instance = launch_guest("guest", f"ubd1={ours}", f"ubd2={uml_dir}/its.cow,{base}", kernel=kernels.path(series))
     its = bytearray((uml_dir / "its.cow").read_bytes())
     end = its.index(0, PATH)
     its[end:HEADER] = bytes(HEADER - end)  # kernels of the 6 series leave there what their memory held

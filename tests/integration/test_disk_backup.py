@@ -41,7 +41,7 @@ def dest(tmp_path: Path) -> Path:
 def writer(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> uml.Instance:
     """Lend a guest that writes to its second disk without pause."""
     disk = guests.ext4_image(uml_dir / "disk.img", size=guests.LARGE)
-    instance = launch_guest("web1", f"ubd1={disk}", memory="96M")
+    instance = launch_guest("web1", f"ubd1={disk}")
     instance.guest(WRITER)
     return instance
 
@@ -123,7 +123,7 @@ def test_a_late_write_has_it_copied_again(
 def test_what_was_written_before_is_in_the_copy(series: str, launch_guest: Any, uml_dir: Path, backup: Run) -> None:
     """An idle guest has all of it written out, on each kernel."""
     disk = guests.ext4_image(uml_dir / "disk.img")
-    instance = launch_guest("web1", f"ubd1={disk}", memory="96M", kernel=kernels.path(series))
+    instance = launch_guest("web1", f"ubd1={disk}", kernel=kernels.path(series))
     instance.guest("mount -t ext4 /dev/ubdb /mnt && echo precious > /mnt/note")
     result = good(backup(sync_timeout=30))
     assert result["synced"]
@@ -160,7 +160,7 @@ def test_a_copy_on_write_pair_stays_a_pair(launch_guest: Any, uml_dir: Path, bac
     """The copy boots with the backing file it was made for, or with a copy of that, header and times included."""
     base = guests.ext4_image(uml_dir / "base.img")
     os.utime(base, (1_700_000_000, 1_700_000_000))
-    instance = launch_guest("web1", f"ubd1={uml_dir}/a.cow,{base}", memory="96M")
+    instance = launch_guest("web1", f"ubd1={uml_dir}/a.cow,{base}")
     instance.guest("mount -t ext4 /dev/ubdb /mnt && echo precious > /mnt/note && umount /mnt && sync")
     kept = good(backup())["copies"][0]
     assert (kept["path"], kept["backing_file"]) == (str(dest / "web1-ubd1.cow"), str(base))
@@ -168,7 +168,7 @@ def test_a_copy_on_write_pair_stays_a_pair(launch_guest: Any, uml_dir: Path, bac
     assert moved["backing_file"] == str(dest / "base.img")
     assert good(backup(backing="copy", overwrite=True))["copies"][0] == moved
     Path(base).unlink()
-    other = launch_guest("other", f"ubd1={moved['path']}", memory="96M")
+    other = launch_guest("other", f"ubd1={moved['path']}")
     assert other.request("config ubd1")[1] == f"{moved['path']},{dest}/base.img"
     assert other.guest("mount -t ext4 /dev/ubdb /mnt && cat /mnt/note") == "precious\n"
 
@@ -321,7 +321,7 @@ def test_several_at_once(launch_guest: Any, uml_dir: Path, backup: Run, dest: Pa
     """Each has its own pause, and a backing file that they share is copied once."""
     base = guests.ext4_image(uml_dir / "base.img")
     for umid in ("web1", "web2"):
-        launch_guest(umid, f"ubd1={uml_dir}/{umid}.cow,{base}", memory="96M")
+        launch_guest(umid, f"ubd1={uml_dir}/{umid}.cow,{base}")
     result = good(backup(umids=["web*"], backing="copy"))
     assert sorted(result["instances"]) == ["web1", "web2"]
     assert leftovers(dest) == ["base.img", "web1-ubd1.cow", "web2-ubd1.cow"]

@@ -45,7 +45,7 @@ def fleet(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> Iterator[
         for name in "abc":
             image(folder / name)
         operate("cow", path=f"{folder}/old.cow", backing_file=f"{folder}/b")
-        guests.append(launch_guest(umid, f"ubd7={folder}/c", uml_dir=uml_dir / "uml", memory="96M"))
+        guests.append(launch_guest(umid, f"ubd7={folder}/c", uml_dir=uml_dir / "uml"))
     yield guests
     pids = [int(path.read_text()) for path in uml_dir.glob("uml/*/pid")]
     processes.kill_all(lambda: [each for pid in pids for each in processes.of_session(pid)], "an instance")

@@ -339,6 +339,12 @@ def test_a_kernel_that_dies_while_booting_says_why(
     assert not (uml_dir / "a").exists()
 
 
+def test_who_gives_little_memory_is_warned_once(run: Run, root: Any) -> None:
+    small = good(run(True, umids=["m1", "m2"], root=root, memory="64M"))
+    assert [text.split(" of memory")[0] for text in small["warnings"]] == ["m1, m2: with less than 112M"]
+    assert not good(run(True, root=root, memory="112M")).get("warnings")
+
+
 def test_too_little_memory_can_be_forced_and_is_told(run: Run, root: Any) -> None:
     result = run(root=root, memory="8M", force=True)
     assert result["failed"]
@@ -525,17 +531,17 @@ def command_words(pid: int) -> list[str]:
 
 def test_one_that_runs_otherwise_is_restarted_when_that_is_wished(run: Run, root: Any, uml_dir: Path) -> None:
     first = good(run(root=root, memory="128M", arguments=["one"]))
-    same = good(run(memory="96M"))
+    same = good(run(memory="160M"))
     assert (same["changed"], same["pid"]) == (False, first["pid"])
-    assert same["differences"] == {"memory": {"running": ["mem=128M"], "wanted": ["mem=96M"]}}
-    planned = good(run(True, memory="96M", restart="when_needed"))
+    assert same["differences"] == {"memory": {"running": ["mem=128M"], "wanted": ["mem=160M"]}}
+    planned = good(run(True, memory="160M", restart="when_needed"))
     assert (planned["changed"], planned["pid"]) == (True, first["pid"])
-    done = good(run(memory="96M", restart="when_needed", stop_by=NO_SHUTDOWN))
+    done = good(run(memory="160M", restart="when_needed", stop_by=NO_SHUTDOWN))
     assert done["diff"] == planned["diff"]
     assert done["diff"]["before"] == {"state": "running", "boot_line": {"memory": ["mem=128M"]}}
-    assert done["diff"]["after"] == {"state": "running", "boot_line": {"memory": ["mem=96M"]}}
-    assert {"mem=96M", "one", f"initrd={root['initrd']}"} <= set(command_words(done["pid"]))
-    assert not good(run(memory="96M", restart="when_needed"))["changed"]
+    assert done["diff"]["after"] == {"state": "running", "boot_line": {"memory": ["mem=160M"]}}
+    assert {"mem=160M", "one", f"initrd={root['initrd']}"} <= set(command_words(done["pid"]))
+    assert not good(run(memory="160M", restart="when_needed"))["changed"]
 
 
 def test_a_kernel_that_was_replaced_is_another_one(run: Run, root: Any, uml_dir: Path, kernel: Path) -> None:

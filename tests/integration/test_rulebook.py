@@ -45,7 +45,7 @@ def collector(uml_dir: Path) -> Iterator[Collecting]:
 def inventory(vm_host: VmHost, uml_dir: Path) -> dict[str, dict[str, Any]]:
     """Return a VM host with a fleet of one, and that one as a host."""
     reach = {**vm_host.inventory_vars(), "ansible_uml_dir": str(uml_dir), "ansible_uml_timeout": 2}
-    web1 = {"umid": "web1", "root": {"initrd": str(guests.initrd())}, "memory": "96M"}
+    web1 = {"umid": "web1", "root": {"initrd": str(guests.initrd())}, "memory": "128M"}
     return {
         "vm1": {**reach, "instances_fleet": [web1], "instances_uml_dir": str(uml_dir)},
         "web1": {**reach, "ansible_connection": "uml.mconsole.mconsole"},

@@ -128,7 +128,7 @@ def launch(
     uml_dir: Path,
     *extra_args: str,
     kernel: str | Path | None = None,
-    memory: str = "96M",
+    memory: str = "128M",
     notify: Path | None = None,
     agent: bool = True,
     wait: bool = True,
@@ -150,7 +150,7 @@ def launch(
 
 @contextlib.contextmanager
 def fixed_addresses() -> Iterator[None]:
-    """Start kernels as `setarch -R` does: with random addresses and 96M one boot in five of 6.1 has threads fail."""
+    """Start kernels as `setarch -R` does: the random gap before their heap costs them memory."""
     libc = ctypes.CDLL(None)
     before = libc.personality(0xFFFFFFFF)
     libc.personality(before | 0x0040000)

@@ -23,6 +23,9 @@ from .._model import bootwords, filelock
 from .launch import Launch
 
 LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting
+ENOUGH_MEMORY = (
+    112 << 20
+)  # threads-max of Debian's kernels is 780 to 870 then, and they make 680 to 750 tasks while booting
 _ST_NOEXEC = 8
 _Check = Callable[["re.Match[str]", Launch, Sequence[int]], None]
 
@@ -73,11 +76,22 @@ def _check_log(launch: Launch) -> None:
 
 
 def _check_memory(launch: Launch, force: bool) -> List[str]:
-    """Refuse too little memory, and a file system for it that cannot hold it (os-Linux/mem.c)."""
+    """Refuse too little memory, and point out what may be too little."""
     words = [word[4:] for word in launch.argv if word.startswith("mem=")]
     wanted = bootwords.size(words[-1]) if words else LEAST_MEMORY
     if wanted < LEAST_MEMORY and not force:
         raise InputError(f"memory is {words[-1]}, and with less than 64M kernels die while booting; say force to try")
+    warnings = _check_room(launch, wanted, force)
+    if wanted < ENOUGH_MEMORY:
+        least = f"{ENOUGH_MEMORY >> 20}M"
+        warnings.append(
+            f"with less than {least} of memory some boots of Debian's kernels end in a guest that cannot fork"
+        )
+    return warnings
+
+
+def _check_room(launch: Launch, wanted: int, force: bool) -> List[str]:
+    """Refuse a file system for the memory that cannot hold it (os-Linux/mem.c)."""
     folder = _memory_directory(launch.environment)
     try:
         found = os.statvfs(folder)

@@ -142,6 +142,15 @@ def _key(place: Place, places: List[Place]) -> str:
     return place.umid if len(same) == 1 else place.directory
 
 
+def _warned(results: Dict[str, Result]) -> List[str]:
+    """Take the warnings from the results; what several instances are warned of is said once, with their names."""
+    warned: Dict[str, List[str]] = {}
+    for umid, result in results.items():
+        for text in result.pop("warnings", ()):
+            warned.setdefault(text, []).append(umid)
+    return [f"{', '.join(umids)}: {text}" for text, umids in warned.items()]
+
+
 def _together(results: Dict[str, Result], warnings: List[str]) -> Result:
     """Return one result of many: one truthful ``changed``, each instance's own under ``instances``."""
     failed = {umid: result for umid, result in results.items() if result.get("failed")}
@@ -150,12 +159,11 @@ def _together(results: Dict[str, Result], warnings: List[str]) -> Result:
         for umid, result in results.items()
         if "diff" in result
     ]
-    told = [f"{umid}: {text}" for umid, result in results.items() for text in result.pop("warnings", ())]
     together: Result = {
         "changed": any(result.get("changed") for result in results.values()),
         "instances": results,
         "diff": diffs,
-        "warnings": [*warnings, *told],
+        "warnings": [*warnings, *_warned(results)],
     }
     if failed:
         said = "; ".join(f"{umid}: {result['msg']}" for umid, result in failed.items())
