@@ -144,7 +144,8 @@ def test_an_instance_of_the_module_is_covered_and_one_of_before_is_told(
     running: Collecting, launch_guest: Launch, uml_dir: Path
 ) -> None:
     old = launch_guest("old")
-    arguments = {"uml_dir": str(uml_dir), "root": {"initrd": str(guest_image.initrd()), "init": "/init"}}
+    root = {"initrd": str(guest_image.initrd()), "init": "/init"}
+    arguments = {"uml_dir": str(uml_dir), "memory": "128M", "root": root}
     try:
         result = operate("instance", umid="new", **arguments)
         assert not result.get("failed"), result

@@ -51,7 +51,9 @@ def run(uml_dir: Path, kernel: Path) -> Iterator[Run]:
 
     def instance(check: bool = False, **params: Any) -> dict[str, Any]:
         names = {} if "umids" in params else {"umid": "a"}
-        given = {"kernel": str(kernel), **params} if "root" in params or "devices" in params else params
+        given = (
+            {"kernel": str(kernel), "memory": "128M", **params} if "root" in params or "devices" in params else params
+        )
         return operate("instance", check, **{**names, "uml_dir": str(uml_dir), **given})
 
     yield instance

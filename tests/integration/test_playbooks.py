@@ -123,7 +123,9 @@ def fleet(uml_dir):
     for umid in FLEET:
         shutil.copy(guests.initrd(), uml_dir / f"{umid}.gz")
     root = {"initrd": f"{uml_dir}/{{umid}}.gz"}
-    started = operate("instance", umids=FLEET, uml_dir=str(uml_dir), root=root, kernel=str(uml.kernel_path()))
+    started = operate(
+        "instance", umids=FLEET, uml_dir=str(uml_dir), root=root, kernel=str(uml.kernel_path()), memory="128M"
+    )
     assert not started.get("failed"), started
     yield lambda: {path.parent.name: boot_id(path) for path in uml_dir.glob("*/mconsole")}
     pids = [int(path.read_text()) for path in uml_dir.glob("*/pid")]
