@@ -105,7 +105,8 @@ def test_an_instance_without_a_notify_socket_is_covered_as_far_as_it_can_be(
     assert running.wait("log", data="BUG")["severity"] == "error"
     assert running.wait("log", data="login")["pattern"] == "login"
     guest.request("reboot")
-    assert running.wait("boot", "a", after=running.events("log")[-1]["seq"])["boot"] == 2
+    found = running.wait("boot", "a", after=running.events("log")[-1]["seq"])
+    assert found["boot"] == 2, [(e["seq"], e["type"], e.get("boot"), e.get("data")) for e in running.events()]
     (row,) = running()["instances"]
     assert (row["notifications"], row["console_followed"]) == (False, True)
     assert "without a notify socket" in row["notifications_reason"]

@@ -222,6 +222,8 @@ class Collector:
             )
         if follower.cuts != before[1]:
             self._recorder.gap("its console log was cut, and is read from its new beginning", None, watched)
+        if found and not watched.boot:  # its console may have come since the last tick
+            self._note_boot(watched)
         for watch, line in found:
             self.counters["matches"] += 1
             self._recorder.add("log", line, watched, pattern=watch.name, severity=watch.severity)
@@ -310,8 +312,7 @@ class Collector:
         """Look at what no notification tells."""
         for watched in self._watched.values():
             self._note_pause(watched)
-            if watched.has_booted() and (watched.notify is None or self._ears.reason(watched.notify)):
-                self._recorder.add("boot", "its console was made anew", watched)
+            self._note_boot(watched)
             self._settle(watched, watched.unspoken())
         self._alive()
         self._check_door()
@@ -319,6 +320,11 @@ class Collector:
         if bound:
             self._recorder.gap(f"{bound} notify sockets were gone and are bound again")
         self._cover_directories()
+
+    def _note_boot(self, watched: Watched) -> None:
+        """Count a boot, and write it down where no notification tells of it."""
+        if watched.has_booted() and (watched.notify is None or self._ears.reason(watched.notify)):
+            self._recorder.add("boot", "its console was made anew", watched)
 
     def _check_door(self) -> None:
         if self._door is not None and not self._door.is_there():
