@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -446,3 +447,28 @@ def test_a_pid_file_that_is_a_link_is_not_read(uml_dir: Path, fake: FakeConsole)
     (fake.directory / "pid").unlink()
     (fake.directory / "pid").symlink_to(uml_dir / "number")
     assert Console(str(fake.console)).pid() is None
+
+
+# A console that is new.
+
+
+@pytest.mark.parametrize(("age", "is_young"), [(0.0, True), (9.0, True), (11.0, False), (-5.0, False)])
+def test_a_console_is_young_for_some_seconds_by_a_clock_that_goes_on(
+    console: Console, monkeypatch: pytest.MonkeyPatch, age: float, is_young: bool
+) -> None:
+    monkeypatch.setattr(Console, "age", lambda _console: age)
+    assert console.is_young is is_young
+
+
+def test_a_console_that_is_not_there_is_not_young(uml_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert Console(str(uml_dir / "a" / "mconsole")).age() == math.inf
+
+
+def test_the_disk_driver_is_looked_for_once_a_boot(console: Console, fake: FakeConsole) -> None:
+    assert console.drives_disks()
+    assert console.drives_disks()
+    fake.kernel.files["devices"] = b"Block devices:\n  7 loop\n"
+    console.command("reboot")
+    wait_until(lambda: not console.drives_disks(), 60, "another boot, without a driver")
+    assert fake.received.count("proc devices") >= 2

@@ -56,7 +56,7 @@ class Ready:
         Which messages and lines of its log are of this boot cannot be told; they are waited for after a start alone.
         """
         console = Console(place.console, place.umid, 1.0, sockets, read_only=True)
-        if self._kind in ("console", "nothing") or console.age() > _BOOT:
+        if self._kind in ("console", "nothing") or not 0 <= console.age() < _BOOT:
             return False
         begun = not console.is_young or _RUN.search(console_log.last_boot(log))
         return not self._has_run(console, "line" if begun else "silent")

@@ -195,10 +195,13 @@ class Console(dangers.Situation):
     @property
     def is_young(self) -> bool:
         """Tell whether its kernel may still lack drivers."""
-        return self.age() < _YOUNG
+        return 0 <= self.age() < _YOUNG
 
     def age(self) -> float:
-        """Return for how many seconds there has been this console, which each boot makes anew; infinite without."""
+        """Return for how many seconds there has been this console, which each boot makes anew; infinite without.
+
+        It is below zero when the VM host's clock was set back since.
+        """
         return time.time() - self._made()
 
     def _made(self) -> float:
