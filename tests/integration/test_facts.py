@@ -313,7 +313,7 @@ def test_an_instance_that_hangs_is_an_error_within_its_time(kernel, launch_guest
     result = operate("instance_facts", umid="hung", uml_dir=str(instance.uml_dir), timeout=0.5)
     assert result["error"]["kind"] == "unanswered"
     assert time.monotonic() - start < 20
-    assert "hung did not answer 'version'" in result["msg"]
+    assert "hung did not answer '" in result["msg"]
 
 
 @pytest.mark.parametrize(
