@@ -64,7 +64,8 @@ class Console(dangers.Situation):
         self._log = log
         self._first: Optional[Tuple[int, ...]] = None
         self._found: Optional[Tuple[Tuple[int, int], int, int]] = None
-        self._drives_disks: Optional[float] = None
+        self._driven: Optional[Tuple[int, ...]] = None  # the console with which there was a disk driver
+        self._has_settled = False
 
     def command(self, text: str, force: bool = False, timeout: Optional[float] = None) -> Reply:
         """Send a command and return the kernel's OK.
@@ -182,10 +183,19 @@ class Console(dangers.Situation):
 
     def started_anew(self) -> bool:
         """Tell whether the console is another than at the first command: what was done then is gone."""
+        now = self._now()
+        return None not in (self._first, now) and self._first != now
+
+    def _now(self) -> Optional[Tuple[int, ...]]:
+        """Return which console it is now, or None without."""
+        status = self._status()
+        return None if status is None else _identity(status)
+
+    def _status(self) -> Optional[os.stat_result]:
         try:
-            return self._first not in (None, _identity(os.stat(self.path)))
+            return os.stat(self.path)
         except OSError:
-            return False
+            return None
 
     def is_over(self) -> bool:
         """Tell whether the instance of the first command has ended, or was started anew."""
@@ -202,13 +212,8 @@ class Console(dangers.Situation):
 
         It is below zero when the VM host's clock was set back since.
         """
-        return time.time() - self._made()
-
-    def _made(self) -> float:
-        try:
-            return os.stat(self.path).st_ctime
-        except OSError:
-            return -math.inf
+        status = self._status()
+        return math.inf if status is None else time.time() - status.st_ctime
 
     def _fate(self) -> str:
         """Say why there may have been no answer."""
@@ -239,11 +244,20 @@ class Console(dangers.Situation):
         The console answers before (ubd_kern.c: ubd_init is a late initcall), and takes disks for it; ubd_init adds each
         of them again, fails, and panics where it prints why. It is listed a moment before it does so.
         """
-        made = self._made()
-        if self._drives_disks != made and _DISK_DRIVER.search(self.proc("devices") or ""):
-            self._drives_disks = made
+        if not self.has_disk_driver():
+            return False
+        if not self._has_settled:
             time.sleep(_SETTLED if self.is_young else 0.0)
-        return self._drives_disks == made
+            self._has_settled = True
+        return True
+
+    def has_disk_driver(self) -> bool:
+        """Tell whether the guest lists its disk driver, which is looked for once a boot."""
+        now = self._now()
+        if now is None or self._driven != now:
+            self._has_settled = False
+            self._driven = now if _DISK_DRIVER.search(self.proc("devices") or "") else None
+        return self._driven is not None
 
     def release(self) -> str:
         """Return the kernel's release, such as ``6.1.176``, or nothing when it does not tell."""

@@ -99,7 +99,9 @@ class Sight(Situation):
 
     def _wait_for_drivers(self) -> None:
         """Wait until a kernel that may still boot has its disk driver, one of the last that it gets."""
-        while not self.blind and self._console.is_young and not self.drives_disks():
+        if self.blind or not self._console.is_young or self._console.has_disk_driver():
+            return
+        while self._console.is_young and not self.drives_disks():
             if self._console.request("config ubd0").text == UNKNOWN_CLASS:
                 return
             time.sleep(_POLL)
