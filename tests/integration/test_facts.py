@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -313,7 +314,7 @@ def test_an_instance_that_hangs_is_an_error_within_its_time(kernel, launch_guest
     result = operate("instance_facts", umid="hung", uml_dir=str(instance.uml_dir), timeout=0.5)
     assert result["error"]["kind"] == "unanswered"
     assert time.monotonic() - start < 20
-    assert "hung did not answer '" in result["msg"]
+    assert re.search("hung did not answer '(version|proc devices)' within its time", result["msg"])
 
 
 @pytest.mark.parametrize(

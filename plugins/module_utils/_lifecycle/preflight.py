@@ -23,9 +23,7 @@ from .._model import bootwords, filelock
 from .launch import Launch
 
 LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting
-ENOUGH_MEMORY = (
-    112 << 20
-)  # threads-max of Debian's kernels is 780 to 870 then, and they make 680 to 750 tasks while booting
+ENOUGH_MEMORY = 112 << 20  # threads-max of Debian's kernels is 779 and more then; a boot makes 680 to 750 tasks
 _ST_NOEXEC = 8
 _Check = Callable[["re.Match[str]", Launch, Sequence[int]], None]
 
