@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import socket
@@ -56,7 +57,10 @@ class Ready:
         Which messages and lines of its log are of this boot cannot be told; they are waited for after a start alone.
         """
         console = Console(place.console, place.umid, 1.0, sockets, read_only=True)
-        if self._kind in ("console", "nothing") or not 0 <= console.age() < _BOOT:
+        age = console.age()
+        if math.isinf(age):
+            return True  # its console has gone since it answered, so it is to be looked at again
+        if self._kind in ("console", "nothing") or not 0 <= age < _BOOT:
             return False
         begun = not console.is_young or _RUN.search(console_log.last_boot(log))
         return not self._has_run(console, "line" if begun else "silent")
