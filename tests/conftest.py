@@ -21,7 +21,7 @@ from support import ansible, uml, vmhost
 from support.paths import TREE
 
 if TYPE_CHECKING:
-    from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+    from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 
 # Before pytest-ansible reads it: with this, `ansible_collections.uml.mconsole` is the checkout.
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(TREE)
@@ -114,11 +114,11 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def sockets() -> Iterator[Sockets]:
+def sockets() -> Iterator[ReplySockets]:
     """Lend the sockets of all tests of a file."""
-    from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+    from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 
-    with contextlib.closing(Sockets()) as made:
+    with contextlib.closing(ReplySockets()) as made:
         made.start()
         yield made
 

@@ -16,8 +16,8 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.uml.mconsole.plugins.module_utils._events import events
-from ansible_collections.uml.mconsole.plugins.module_utils._model.console_log import harmless
+from ansible_collections.uml.mconsole.plugins.module_utils._guest.console_log import harmless
+from ansible_collections.uml.mconsole.plugins.module_utils._journal import event_filter
 
 Event = Mapping[str, Any]
 
@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
             "seconds": {"type": "float", "default": 0.0},
             "format": {"type": "str", "choices": ["line", "json"], "default": "line"},
         }
-        _checked, params = self.validate_argument_spec(argument_spec={**events.ARGUMENTS, **own})
+        _checked, params = self.validate_argument_spec(argument_spec={**event_filter.ARGUMENTS, **own})
         self._filter = {name: params[name] for name in filters if params.get(name) is not None}
         self._last, self._format = params["last"], params["format"]
         self._end = time.monotonic() + params["seconds"] if params["seconds"] > 0 else float("inf")

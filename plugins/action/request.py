@@ -10,8 +10,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model.task import COMMON_ARGUMENTS
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
+from ansible_collections.uml.mconsole.plugins.module_utils._task.task import COMMON_ARGUMENTS
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _guard, _unsafe
 
 
@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
 
     def _params(self, name: str) -> dict[str, Any]:
         """Return the task's arguments, checked against the operation's own spec."""
-        operation = catalogue.load(name)
+        operation = registry.load(name)
         timeout = {"type": "float", "default": self._connection.get_option("uml_timeout")}
         shared = {key: COMMON_ARGUMENTS[key] for key in getattr(operation, "COMMON", COMMON_ARGUMENTS)}
         spec = {**shared, "timeout": timeout, **operation.ARGUMENTS}

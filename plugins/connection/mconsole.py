@@ -88,7 +88,7 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection.ssh import Connection as SshConnection
 from ansible.utils.display import Display
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model.console_log import harmless
+from ansible_collections.uml.mconsole.plugins.module_utils._guest.console_log import harmless
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _guard
 from ansible_collections.uml.mconsole.plugins.plugin_utils._channel import Channel
 from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import Become, LocalTransport, SshTransport

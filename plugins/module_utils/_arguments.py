@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.module_utils.basic import env_fallback
 
-from ._model.task import COMMON_ARGUMENTS
+from ._task.task import COMMON_ARGUMENTS
 
 ENVIRONMENT = {"umid": "UML_MCONSOLE_UMID", "uml_dir": "UML_MCONSOLE_DIR", "timeout": "UML_MCONSOLE_TIMEOUT"}
 

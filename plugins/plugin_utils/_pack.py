@@ -2,32 +2,60 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pack floors 0 to 3 as the program that runs on a VM host."""
+"""Pack the layers of the local client as the program that runs on a VM host."""
 
 from __future__ import annotations
 
 import base64
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 import pathlib
-import zlib
+from types import ModuleType
 from typing import Any
 
-PACKAGE = "uml_mconsole"
-FLOORS = ("_mconsole", "_model", "_lifecycle", "_events", "_operations", "_client")
+LAYERS = (
+    "_mconsole",
+    "_program",
+    "_task",
+    "_files",
+    "_journal",
+    "_guest",
+    "_devices",
+    "_facts",
+    "_lifecycle",
+    "_backup",
+    "_collector",
+    "_operations",
+    "_client",
+)
+_ENTRY = "_client.main"
 _SOURCE = pathlib.Path(__file__).resolve().parent.parent / "module_utils"
+
+
+def _load_bundle() -> ModuleType:
+    """Return `_program/bundle.py`, loaded by its path: a rulebook cannot import the collection's packages."""
+    spec = importlib.util.spec_from_file_location("uml_mconsole_bundle", _SOURCE / "_program" / "bundle.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot load bundle.py from {_SOURCE}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bundle = _load_bundle()
+PACKAGE: str = bundle.PACKAGE
 _OLD = "sys.version_info<(3,8) and sys.exit('Python 3.8 or later is needed, this is '+sys.version.split()[0])"
-_RUN = "b=s.read(int(s.readline()));exec(compile(zlib.decompress(b),'boot','exec'),dict(BLOB=b,STREAM=s))"
 
 # The first words on a VM host, for sh -c: one takes the program from its stdin, the other from the first connection
 # to the listening socket that is its stdin, which is to be of the user who made that listen.
-STUB = f"import sys,zlib;{_OLD};s=sys.stdin.buffer;{_RUN}"
+STUB = f"import sys,zlib;{_OLD};s=sys.stdin.buffer;{bundle.RUN}"
 LISTENING_STUB = (
     f"import socket,sys,zlib;{_OLD};u=lambda x:x.getsockopt(socket.SOL_SOCKET,socket.SO_PEERCRED,12)[4:8];"
     f"l=socket.socket(fileno=0);c=l.accept()[0];u(c)==u(l) or sys.exit('a stranger came');"
-    f"s=c.makefile('rb');l.detach();{_RUN}"
+    f"s=c.makefile('rb');l.detach();{bundle.RUN}"
 )
 _FILE = """\
 #!/usr/bin/env python3
@@ -45,34 +73,30 @@ exec(compile(zlib.decompress(blob), "boot", "exec"), dict(BLOB=blob, STREAM=stre
 def sources() -> dict[str, str]:
     """Return {module name: source} of all that travels."""
     found = {PACKAGE: ""}
-    for floor in FLOORS:
-        for path in sorted((_SOURCE / floor).glob("*.py")):
-            name = f"{PACKAGE}.{floor}" if path.stem == "__init__" else f"{PACKAGE}.{floor}.{path.stem}"
+    for layer in LAYERS:
+        for path in sorted((_SOURCE / layer).glob("*.py")):
+            name = f"{PACKAGE}.{layer}" if path.stem == "__init__" else f"{PACKAGE}.{layer}.{path.stem}"
             found[name] = path.read_text(encoding="utf-8")
     return found
 
 
 @functools.cache
 def blob() -> bytes:
-    """Return the program: the boot code with all sources in front of it, compressed."""
-    pack = sources()
-    boot = pack[f"{PACKAGE}._client.boot"].replace(
-        "from __future__ import annotations\n", f"from __future__ import annotations\nPACK = {pack!r}\n", 1
-    )
-    return zlib.compress(boot.encode("utf-8"), 6)
+    """Return the program: the bootstrap code with all sources in front of it, compressed."""
+    return bundle.program(sources(), _ENTRY)
 
 
 @functools.cache
 def code() -> str:
     """Return the hash of the program, which its sockets carry in their names."""
-    return hashlib.sha256(repr(sources()).encode("utf-8")).hexdigest()[:16]
+    return bundle.digest_of(sources())
 
 
 def signature() -> str:
     """Return what changes whenever the program does, without reading it: names, sizes and times of its files."""
     digest = hashlib.sha256(str(_SOURCE).encode())
-    for floor in FLOORS:
-        with os.scandir(_SOURCE / floor) as entries:
+    for layer in LAYERS:
+        with os.scandir(_SOURCE / layer) as entries:
             for entry in sorted(entries, key=lambda each: each.name):
                 if entry.name.endswith(".py"):
                     found = entry.stat()

@@ -17,8 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from ansible_collections.uml.mconsole.plugins.module_utils._devices import disks
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import kernel_arg_groups
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import parsing
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError
-from ansible_collections.uml.mconsole.plugins.module_utils._model import bootwords, disks
 from ansible_collections.uml.mconsole.plugins.plugin_utils._page_text import (
     clean,
     clean_lines,
@@ -244,7 +246,7 @@ def _given_memory(row: Row) -> int:
     """Return the bytes that the command line gives, which the guest's memory can be at most."""
     words = [word[4:] for word in row.get("arguments") or () if str(word).startswith("mem=")]
     try:
-        return bootwords.size(str(words[-1])) if words else 0
+        return parsing.parse_size(str(words[-1])) if words else 0
     except InputError:
         return 0
 
@@ -280,16 +282,16 @@ def _disks(row: Row) -> Iterator[Part]:
 def _is_of_kernel(row: Row, name: str, disk: Row) -> bool:
     """Tell whether a disk is the one that a kernel sets by itself where nobody sets any (ubd_kern.c ubd0_init)."""
     words = [str(word) for word in row.get("arguments") or ()]
-    is_named = any(bootwords.name_of(word) == name for word in words if word.startswith("ubd"))
+    is_named = any(kernel_arg_groups.name_of(word) == name for word in words if word.startswith("ubd"))
     return disk.get("file") == "root_fs" and disk.get("listed") is False and not is_named
 
 
 def _disks_at_boot(row: Row) -> Iterator[tuple[str, Part]]:
-    words = bootwords.split([str(each) for each in row.get("arguments") or ()])
+    words = kernel_arg_groups.split([str(each) for each in row.get("arguments") or ()])
     for word in [*words["disk0"], *words["devices"]]:
         if word.startswith("ubd"):
             with contextlib.suppress(InputError):  # the kernel did not like it either
-                yield bootwords.name_of(word), disks.parse(word.partition("=")[2])
+                yield kernel_arg_groups.name_of(word), disks.parse(word.partition("=")[2])
 
 
 def _absolute(row: Row, path: Any) -> str:

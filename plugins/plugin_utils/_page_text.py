@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model.console_log import harmless
+from ansible_collections.uml.mconsole.plugins.module_utils._guest.console_log import harmless
 
 _MOST_MARKS = 2  # on one letter
 _STEP = 5  # per cent

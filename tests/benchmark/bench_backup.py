@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT / "tests"), str(CHECKOUT / ".cache" / "tree")]
 
 from support import uml
-from support.operate import operate
+from support.run_operation import operate
 
 SIZE, FILLED = 256 << 20, 64 << 20
 

@@ -30,7 +30,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT / "tests"), str(CHECKOUT / ".cache" / "tree")]
 
 from support import ansible, limits, processes, uml, vmhost
-from support.operate import validated
+from support.run_operation import validated
 
 INSTANCES = 4
 AT_ONCE = 4  # one worker an instance, so that no two change the same

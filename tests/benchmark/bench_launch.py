@@ -26,7 +26,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT / "tests"), str(CHECKOUT / ".cache" / "tree")]
 
 from support import guest, mconsole, uml
-from support.operate import operate
+from support.run_operation import operate
 from support.wait import wait_until
 
 MANY = 10

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from faults import makers
+from faults import injectors
+from faults.injectors import Fault
 from faults.lab import ELSEWHERE
-from faults.makers import Fault
 
 Expected = Mapping[str, str]
 
@@ -58,31 +58,31 @@ def _of(subject: str, rows: list[Row]) -> list[Row]:
 
 
 INSTANCE = [
-    Row("is killed", makers.killed_instance, {"info": "ok", **BOTH_FAIL}, "'guest' is gone", state="stale"),
+    Row("is killed", injectors.killed_instance, {"info": "ok", **BOTH_FAIL}, "'guest' is gone", state="stale"),
     Row(
         "is stopped by a signal",
-        makers.stopped_instance,
+        injectors.stopped_instance,
         {"info": "ok", **BOTH_FAIL},
         "guest did not answer .*within .*it may have happened",
         state="hung",
     ),
-    Row("is paused", makers.paused_instance, {"info": "ok", **BOTH_FAIL}, "paused", state="paused"),
-    Row("boots", makers.booting_instance, {"info": "ok", **BOTH_FAIL}, "guest.*boot", state="booting"),
+    Row("is paused", injectors.paused_instance, {"info": "ok", **BOTH_FAIL}, "paused", state="paused"),
+    Row("boots", injectors.booting_instance, {"info": "ok", **BOTH_FAIL}, "guest.*boot", state="booting"),
     Row(
         "panics in the middle of a change",
-        makers.panicking_instance,
+        injectors.panicking_instance,
         {"change": "failed"},
         "it may have happened, and the instance has ended or was started anew",
     ),
     Row(
         "reboots in the middle of a change",
-        makers.rebooting_instance,
+        injectors.rebooting_instance,
         {"change": "failed"},
         "ended or was started anew",
     ),
     Row(
         "is replaced by another of its name before a setting is sent",
-        makers.replaced_before_a_change,
+        injectors.replaced_before_a_change,
         {"change": "ok, changed"},
         is_done=True,
         options=PATIENT,
@@ -90,19 +90,19 @@ INSTANCE = [
     ),
     Row(
         "is replaced by another of its name after a setting was sent",
-        makers.replaced_after_a_change,
+        injectors.replaced_after_a_change,
         {"change": "failed"},
         "was started anew",
         options=PATIENT,
     ),
-    Row("has lost its directory", makers.lost_directory, BOTH_FAIL, "no instance 'guest'"),
+    Row("has lost its directory", injectors.lost_directory, BOTH_FAIL, "no instance 'guest'"),
 ]
 
 CLIENT = [
-    Row("is killed", makers.killed_client, BOTH_OK, is_done=True),
+    Row("is killed", injectors.killed_client, BOTH_OK, is_done=True),
     Row(
         "is killed in the middle of a change",
-        makers.client_killed_in_a_change,
+        injectors.client_killed_in_a_change,
         {"change": "failed"},
         "it may have happened",
         is_done=True,
@@ -110,15 +110,15 @@ CLIENT = [
     ),
     Row(
         "is killed in the middle of a transaction",
-        makers.client_killed_in_a_set,
+        injectors.client_killed_in_a_set,
         {"set": "failed"},
         "it may have happened",
         options=PATIENT,
     ),
-    Row("is stopped by a signal", makers.stopped_client, BOTH_OK, is_done=True, slow=True),
+    Row("is stopped by a signal", injectors.stopped_client, BOTH_OK, is_done=True, slow=True),
     Row(
         "is stopped in the middle of a change",
-        makers.client_stopped_in_a_change,
+        injectors.client_stopped_in_a_change,
         {"change": "failed"},
         "it may have happened",
         within=60,
@@ -126,11 +126,11 @@ CLIENT = [
         options=PATIENT,
         slow=True,
     ),
-    Row("has lost its socket", makers.removed_socket, BOTH_OK, is_done=True),
-    Row("has lost the directory of its sockets", makers.removed_directory, BOTH_OK, is_done=True),
+    Row("has lost its socket", injectors.removed_socket, BOTH_OK, is_done=True),
+    Row("has lost the directory of its sockets", injectors.removed_directory, BOTH_OK, is_done=True),
     Row(
         "would have its sockets where another user was first",
-        makers.foreign_directory,
+        injectors.foreign_directory,
         UNREACHABLE,
         "is not a directory of user .* remove it",
         warm=False,
@@ -138,20 +138,20 @@ CLIENT = [
 ]
 
 WAY = [
-    Row("the ssh master is killed", makers.killed_master, BOTH_OK, is_done=True),
-    Row("the ssh master is stopped by a signal", makers.stopped_master, BOTH_OK, within=60, is_done=True, slow=True),
-    Row("sshd is started anew, all sessions lost", makers.restarted_sshd, BOTH_OK, is_done=True),
-    Row("sshd does not run", makers.ended_sshd, UNREACHABLE, "Connection refused"),
+    Row("the ssh master is killed", injectors.killed_master, BOTH_OK, is_done=True),
+    Row("the ssh master is stopped by a signal", injectors.stopped_master, BOTH_OK, within=60, is_done=True, slow=True),
+    Row("sshd is started anew, all sessions lost", injectors.restarted_sshd, BOTH_OK, is_done=True),
+    Row("sshd does not run", injectors.ended_sshd, UNREACHABLE, "Connection refused"),
     Row(
         "the network of the VM host is cut for five seconds",
-        makers.shortly_cut_network,
+        injectors.shortly_cut_network,
         BOTH_OK,
         is_done=True,
         slow=True,
     ),
     Row(
         "the network of the VM host is cut for good",
-        makers.cut_network,
+        injectors.cut_network,
         UNREACHABLE,
         r"vm1|198\.1[89]\.",
         within=60,
@@ -159,7 +159,7 @@ WAY = [
     ),
     Row(
         "the network is cut in the middle of a change",
-        makers.network_cut_in_a_change,
+        injectors.network_cut_in_a_change,
         {"change": "failed"},
         "it may have happened",
         within=60,
@@ -167,39 +167,41 @@ WAY = [
         options=PATIENT,
         slow=True,
     ),
-    Row("sshd refuses to forward sockets", makers.refused_forwarding, BOTH_OK, warm=False, is_done=True),
-    Row("sshd allows one session at a time", makers.one_session, BOTH_OK, warm=False, is_done=True, slow=True),
-    Row("ssh keeps no master (ControlMaster=no)", makers.no_master, BOTH_OK, warm=False, is_done=True, slow=True),
-    Row("the VM host's key is not known", makers.unknown_host, UNREACHABLE, "Host key verification", warm=False),
+    Row("sshd refuses to forward sockets", injectors.refused_forwarding, BOTH_OK, warm=False, is_done=True),
+    Row("sshd allows one session at a time", injectors.one_session, BOTH_OK, warm=False, is_done=True, slow=True),
+    Row("ssh keeps no master (ControlMaster=no)", injectors.no_master, BOTH_OK, warm=False, is_done=True, slow=True),
+    Row("the VM host's key is not known", injectors.unknown_host, UNREACHABLE, "Host key verification", warm=False),
 ]
 
 CONTROLLER = [
     Row(
         "is killed in the middle of a change",
-        makers.controller_killed_in_a_change,
+        injectors.controller_killed_in_a_change,
         {"change": NO_ANSWER},
         is_done=True,
         options=PATIENT,
     ),
     Row(
         "is killed in the middle of a transaction",
-        makers.controller_killed_in_a_set,
+        injectors.controller_killed_in_a_set,
         {"set": NO_ANSWER},
         is_done=True,
         options=PATIENT,
     ),
     Row(
         "begins a transaction that another is in the middle of",
-        makers.second_controller,
+        injectors.second_controller,
         {"set": "ok, changed", f"set {ELSEWHERE}": "ok"},
         within=60,
         is_done=True,
         options=PATIENT,
     ),
-    Row("has its clock set back by a day in a change", makers.clock_set_back, BOTH_OK, is_done=True, options=PATIENT),
+    Row(
+        "has its clock set back by a day in a change", injectors.clock_set_back, BOTH_OK, is_done=True, options=PATIENT
+    ),
     Row(
         "has its clock set ahead by a day in a change",
-        makers.clock_set_ahead,
+        injectors.clock_set_ahead,
         BOTH_OK,
         is_done=True,
         options=PATIENT,
@@ -207,7 +209,7 @@ CONTROLLER = [
     ),
     Row(
         "has a home directory with the longest path that ssh can take",
-        makers.longest_home,
+        injectors.longest_home,
         BOTH_OK,
         warm=False,
         is_done=True,
@@ -215,52 +217,54 @@ CONTROLLER = [
     ),
     Row(
         "has a home directory with a path of 100 characters",
-        makers.too_long_home,
+        injectors.too_long_home,
         UNREACHABLE,
         "ControlPath too long",
         warm=False,
     ),
-    Row("has no room for its sockets", makers.full_controller, UNREACHABLE, "No space left", warm=False),
+    Row("has no room for its sockets", injectors.full_controller, UNREACHABLE, "No space left", warm=False),
 ]
 
 VM_HOST = [
-    Row("has no room for the client's sockets", makers.full_vm_host, UNREACHABLE, "No space left", warm=False),
+    Row("has no room for the client's sockets", injectors.full_vm_host, UNREACHABLE, "No space left", warm=False),
     Row(
         "has no room where a backup is to go",
-        makers.full_destination,
+        injectors.full_destination,
         {"change": "ok, changed", "backup": "failed"},
         "No space left",
         is_done=True,
     ),
-    Row("has the uml_dir on a read-only file system", makers.read_only_uml_dir, BOTH_OK, is_done=True),
+    Row("has the uml_dir on a read-only file system", injectors.read_only_uml_dir, BOTH_OK, is_done=True),
     Row(
         "has the uml_dir on a read-only file system, and an instance is to start",
-        makers.read_only_for_a_start,
+        injectors.read_only_for_a_start,
         {"start": "failed"},
         "[Rr]ead-only",
     ),
     Row(
         "has net.unix.max_dgram_qlen at 1",
-        makers.short_queue,
+        injectors.short_queue,
         {"long": "ok", **BOTH_OK},
         warm=False,
         is_done=True,
     ),
-    Row("has no Python", makers.no_python, UNREACHABLE, "Python 3.8 or later", warm=False),
-    Row("has a Python that says it is 3.7", makers.old_python, UNREACHABLE, "Python 3.8 or later", warm=False),
+    Row("has no Python", injectors.no_python, UNREACHABLE, "Python 3.8 or later", warm=False),
+    Row("has a Python that says it is 3.7", injectors.old_python, UNREACHABLE, "Python 3.8 or later", warm=False),
     Row(
         "runs the client where the monotonic clock is ten days ahead",
-        makers.other_clock,
+        injectors.other_clock,
         BOTH_OK,
         warm=False,
         is_done=True,
     ),
-    Row("does not let the user become another", makers.forbidden_become, UNREACHABLE, "sudo: .*password", warm=False),
-    Row("has lost the home directory of the user", makers.no_home, BOTH_OK, warm=False, is_done=True, slow=True),
-    Row("has a console whose path is 107 bytes long", makers.longest_console, BOTH_OK, slow=True),
+    Row(
+        "does not let the user become another", injectors.forbidden_become, UNREACHABLE, "sudo: .*password", warm=False
+    ),
+    Row("has lost the home directory of the user", injectors.no_home, BOTH_OK, warm=False, is_done=True, slow=True),
+    Row("has a console whose path is 107 bytes long", injectors.longest_console, BOTH_OK, slow=True),
     Row(
         "has a uml_dir that makes the path 108 bytes long",
-        makers.too_long_console,
+        injectors.too_long_console,
         {"read": "failed", "start": "failed"},
         {"read": "no instance 'guest': looked in", "start": "at most 107"},
     ),

@@ -15,9 +15,9 @@ import os
 import pytest
 
 from faults import page
+from faults.check_row import check_row
 from faults.lab import Lab
 from faults.rows import ROWS, Row
-from faults.verdict import judge
 
 WANTED = [row for row in ROWS if not row.slow or os.environ.get("UML_FAULTS") == "all"]
 
@@ -25,7 +25,7 @@ WANTED = [row for row in ROWS if not row.slow or os.environ.get("UML_FAULTS") ==
 @pytest.mark.parametrize("row", WANTED, ids=lambda row: row.slug)
 def test_fault(row: Row, faulty: Lab) -> None:
     try:
-        line = judge(faulty, row)
+        line = check_row(faulty, row)
     except BaseException:
         faulty.repair()
         raise

@@ -17,7 +17,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from ansible_collections.uml.mconsole.plugins.module_utils._events import journal
+from ansible_collections.uml.mconsole.plugins.module_utils._devices import classes, spec
+from ansible_collections.uml.mconsole.plugins.module_utils._facts import distribution
+from ansible_collections.uml.mconsole.plugins.module_utils._guest import parsers
+from ansible_collections.uml.mconsole.plugins.module_utils._journal import journal
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, ProtocolError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.wire import (
@@ -33,9 +36,8 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.wire import
     decode_text,
     encode_text,
 )
-from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, device, distribution, guestfiles
-from ansible_collections.uml.mconsole.plugins.module_utils._model.plain import plain
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import device as operation
+from ansible_collections.uml.mconsole.plugins.module_utils._task.json_safe import json_safe
 
 RECORDED = Path(__file__).resolve().parents[1] / "support" / "recorded"
 EDGES = (0, 1, 2, 12, 16, 511, 512, 513, 0x7FFFFFFF, 0x80000000, 0xCAFEBABE, 0xFFFFFFFF)
@@ -172,7 +174,7 @@ def grammar(source: Random) -> None:
     params = {"config": text_of(source, SETTINGS, 24), "state": source.choice(("present", "absent"))}
     params.update({key: _option(source, key) for key in source.sample(OPTIONS, source.randrange(3))})
     try:
-        wish = device.wish(name, {key: value for key, value in params.items() if source.random() < 0.8})
+        wish = spec.parse_spec(name, {key: value for key, value in params.items() if source.random() < 0.8})
         lines = [wish.name.remove(), *([wish.name.config(wish.flat)] if wish.flat else [])]
         found = [commands.parse(line) for line in lines]
     except InputError:
@@ -212,7 +214,7 @@ def facts(source: Random) -> None:
     words = " ".join(source.choices(FILE_WORDS, k=source.randrange(12)))
     text = source.choice((spice, words, f"{words}\n{spice}\n{words}"))
     for parse in PARSERS:
-        json.dumps(plain(parse(text)), allow_nan=False).encode("ascii")
+        json.dumps(json_safe(parse(text)), allow_nan=False).encode("ascii")
 
 
 WORDS = "=,:/ 0123456789abmu\n\r\0\t\udc80äx"
@@ -234,14 +236,14 @@ FILE_WORDS = (
     "\n",
 )
 PARSERS: tuple[Callable[[str], object], ...] = (
-    *(guestfiles.platform, guestfiles.cmdline, guestfiles.loadavg, guestfiles.uptime, guestfiles.memory),
-    *(guestfiles.processor, guestfiles.mounts, guestfiles.partitions, guestfiles.selected, guestfiles.resolver),
-    *(guestfiles.interfaces_up, guestfiles.interfaces_at_boot, guestfiles.is_promiscuous),
-    lambda text: guestfiles.ssh_key("rsa", text),
+    *(parsers.platform, parsers.cmdline, parsers.loadavg, parsers.uptime, parsers.memory),
+    *(parsers.processor, parsers.mounts, parsers.partitions, parsers.selected, parsers.resolver),
+    *(parsers.interfaces_up, parsers.interfaces_at_boot, parsers.is_promiscuous),
+    lambda text: parsers.ssh_key("rsa", text),
     lambda text: distribution.distribution(distribution.os_release(text), text),
 )
 TYPES = operation.ARGUMENTS
-OPTIONS = device.option_names()
+OPTIONS = spec.option_names()
 PARTS: dict[str, Callable[[Random], None]] = {
     each.__name__: each for each in (wire, assembly, command, grammar, line, facts)
 }

@@ -20,13 +20,13 @@ import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
 from support import processes, uml
 from support.devices import image
 from support.every_module import FAILS_WITHOUT_AN_EVENT, ROWS, filled
-from support.operate import operate
 from support.paths import CHECKOUT
+from support.run_operation import operate
 
 CASES = [(name, number) for name, rows in ROWS.items() for number in range(len(rows))]
 
@@ -34,19 +34,19 @@ CASES = [(name, number) for name, rows in ROWS.items() for number in range(len(r
 def test_every_module_and_every_state_has_a_row() -> None:
     """The list is made from the modules themselves, so that a new one cannot be forgotten."""
     modules = {path.stem for path in (CHECKOUT / "plugins" / "modules").glob("[!_]*.py")}
-    assert set(ROWS) == set(catalogue.NAMES) == modules
+    assert set(ROWS) == set(registry.NAMES) == modules
     assert [(name, state) for name, state in states() if state not in tried(name)] == []
 
 
 def states() -> Iterator[tuple[str, Any]]:
     """Yield every module with each of its states, and with none where it has no such option."""
-    for name in catalogue.NAMES:
-        yield from ((name, state) for state in catalogue.load(name).ARGUMENTS.get("state", {}).get("choices", [None]))
+    for name in registry.NAMES:
+        yield from ((name, state) for state in registry.load(name).ARGUMENTS.get("state", {}).get("choices", [None]))
 
 
 def tried(name: str) -> set[Any]:
     """Return the states that a module's rows have."""
-    default = catalogue.load(name).ARGUMENTS.get("state", {}).get("default")
+    default = registry.load(name).ARGUMENTS.get("state", {}).get("default")
     return {row.get("state", default) for row in ROWS[name]}
 
 
@@ -116,7 +116,7 @@ def changes(texts: list[str]) -> list[str]:
 
 @pytest.mark.parametrize(("name", "number"), CASES)
 def test_check_mode_does_nothing_and_foretells(
-    guest: uml.Instance, sent: list[str], sockets: Sockets, name: str, number: int
+    guest: uml.Instance, sent: list[str], sockets: ReplySockets, name: str, number: int
 ) -> None:
     run = arguments(name, number, guest.uml_dir)
     with nothing_done(guest.uml_dir):
@@ -136,7 +136,7 @@ def test_check_mode_does_nothing_and_foretells(
 def arguments(name: str, number: int, folder: Path, timeout: float = 5.0) -> dict[str, Any]:
     """Return the arguments of a row, about an instance if the module is about one."""
     where = {"umid": "guest", "uml_dir": str(folder), "timeout": timeout}
-    named = getattr(catalogue.load(name), "COMMON", where)
+    named = getattr(registry.load(name), "COMMON", where)
     return {**{key: value for key, value in where.items() if key in named}, **filled(ROWS[name][number], str(folder))}
 
 
@@ -159,7 +159,7 @@ SITUATIONS: dict[str, Callable[[uml.Instance], object]] = {
 
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_check_mode_does_nothing_whatever_the_instance_is_like(
-    guest: uml.Instance, sent: list[str], sockets: Sockets, situation: str
+    guest: uml.Instance, sent: list[str], sockets: ReplySockets, situation: str
 ) -> None:
     """It may be refused, and it may foretell something; a refusal is one of the tree, and no fault of ours."""
     SITUATIONS[situation](guest)
@@ -172,7 +172,7 @@ def test_check_mode_does_nothing_whatever_the_instance_is_like(
         assert guest.request("go") == (0, "")
 
 
-def test_check_mode_starts_no_instance(uml_dir: Any, sent: list[str], sockets: Sockets) -> None:
+def test_check_mode_starts_no_instance(uml_dir: Any, sent: list[str], sockets: ReplySockets) -> None:
     """What is not there is not made either."""
     with nothing_done(uml_dir):
         foretold = operate("instance", True, sockets, umid="new", uml_dir=str(uml_dir), root={"hostfs": "/"})

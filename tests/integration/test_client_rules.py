@@ -31,10 +31,10 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors impo
     RefusedError,
     UnansweredError,
 )
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.wire import Notification
 from support import kernels, processes, uml
-from support.users import SOMEBODY_ELSE, as_user
+from support.run_as_user import SOMEBODY_ELSE, as_user
 from support.wait import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -60,7 +60,7 @@ def mortal(request: pytest.FixtureRequest, launch_guest: Callable[..., uml.Insta
 
 
 @pytest.fixture
-def to(sockets: Sockets) -> Callable[..., Console]:
+def to(sockets: ReplySockets) -> Callable[..., Console]:
     """Return what makes a console to an instance."""
     return lambda instance, **options: Console(
         str(instance.console), **{"sockets": sockets, "timeout": 30.0, **options}
@@ -147,7 +147,7 @@ def test_rule_03_a_late_answer_is_not_taken_for_the_next(mortal: uml.Instance, t
     assert console.sent == ["proc cmdline", "config con1"]
 
 
-def test_rule_03_a_stranger_cannot_answer(mortal: uml.Instance, to: Make, sockets: Sockets) -> None:
+def test_rule_03_a_stranger_cannot_answer(mortal: uml.Instance, to: Make, sockets: ReplySockets) -> None:
     """While the instance is held, another socket tries to answer in its place."""
     own = f"r{os.getpid()}-"
     heard: list[str] = []
@@ -229,7 +229,7 @@ def test_rule_05_without_room_it_says_that_it_is_cut(launch_guest: Callable[...,
     guest = launch_guest("narrow")
     (guest.agent / "big").write_text("0123456\n" * (BIG // 8))
     guest.guest("cp /agent/big /root/big")
-    console = Console(str(guest.console), sockets=Sockets(roomy=False))
+    console = Console(str(guest.console), sockets=ReplySockets(roomy=False))
     for _each in range(5):
         reply = console.command("proc 1/root/root/big")
         assert reply.truncated or len(reply.text) == BIG + 1
@@ -237,7 +237,7 @@ def test_rule_05_without_room_it_says_that_it_is_cut(launch_guest: Callable[...,
 
 def test_rule_05_what_fits_a_queue_needs_no_room(lasting: uml.Instance) -> None:
     lasting.guest("head -c 4095 /dev/zero | tr '\\0' x > /root/fits")
-    console = Console(str(lasting.console), sockets=Sockets(roomy=False))
+    console = Console(str(lasting.console), sockets=ReplySockets(roomy=False))
     for _each in range(20):
         assert console.proc("1/root/root/fits") == "x" * 4095
 
@@ -453,7 +453,7 @@ def theirs(owner: str, launch_guest: Callable[..., uml.Instance]) -> uml.Instanc
 
 def told(instance: uml.Instance) -> tuple[bool | None, int]:
     """Return whether an instance is paused and how long its large file is, as this user sees it."""
-    with contextlib.closing(Sockets()) as sockets:
+    with contextlib.closing(ReplySockets()) as sockets:
         console = Console(str(instance.console), sockets=sockets)
         return console.paused(), len(console.proc("1/root/root/big") or "")
 
@@ -478,6 +478,6 @@ def test_users_a_stranger_is_not_allowed_with_root_s_either(lasting: uml.Instanc
         as_user(SOMEBODY_ELSE, lambda: told(lasting))
 
 
-def test_nothing_is_left_of_all_this(sockets: Sockets) -> None:
+def test_nothing_is_left_of_all_this(sockets: ReplySockets) -> None:
     own = [name for name in os.listdir(sockets.directory) if name.startswith(f"r{os.getpid()}-")]
     assert own == []

@@ -21,7 +21,7 @@ import pytest
 from support import ansible, kernels, processes, uml, vmhost
 from support import guest as guest_image
 from support.events import Collecting, collecting
-from support.operate import operate
+from support.run_operation import operate
 from support.wait import wait_until
 
 Launch = Callable[..., uml.Instance]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from support import ansible, kernels, uml
-from support.operate import BadArguments, operate
+from support.run_operation import BadArguments, operate
 from support.wait import wait_until
 
 HERE = {"here": {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}}

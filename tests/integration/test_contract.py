@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import pytest
 
-from support import kernels, mconsole, record, uml
+from support import kernels, mconsole, record_replies, uml
+from support.contract_cases import STORIES, expected
 from support.fake import FakeConsole
 from support.fake_kernel import VERSIONS, Kernel
-from support.stories import STORIES, expected
 
 FAKES = [f"fake {series}" for series in VERSIONS]
 
@@ -51,7 +51,7 @@ def series_of(version: str) -> str:
 def machine_of(name: str, uml_dir: Path) -> Iterator[Machine]:
     """Lend a console: `fake SERIES`, or a real kernel."""
     if name in FAKES:
-        folder = record.files(uml_dir)
+        folder = record_replies.files(uml_dir)
         kernel = Kernel(name.split()[1], "guest", folder)
         with FakeConsole(uml_dir, "guest", kernel) as fake:
             yield Machine(kernel.series, fake.console, folder, fake)
@@ -59,7 +59,7 @@ def machine_of(name: str, uml_dir: Path) -> Iterator[Machine]:
     guest = uml.launch("guest", uml_dir, kernel=kernels.path(name))
     try:
         series = series_of(guest.request("version")[1])
-        yield Machine(series, guest.console, record.files(guest.scratch), guest)
+        yield Machine(series, guest.console, record_replies.files(guest.scratch), guest)
     finally:
         guest.close()
 
@@ -200,16 +200,16 @@ def test_a_file_that_blocks_wedges_the_worker(victim: Machine) -> None:
     victim.instance.wait_dead()
 
 
-RECORDED = sorted((Path(record.__file__).parent / "recorded").glob("*.json"))
+RECORDED = sorted((Path(record_replies.__file__).parent / "recorded").glob("*.json"))
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_the_fake_sends_the_datagrams_that_were_recorded(path: Path, uml_dir: Path) -> None:
     recorded = json.loads(path.read_text())
-    kernel = Kernel(path.stem, "guest", record.files(uml_dir))
+    kernel = Kernel(path.stem, "guest", record_replies.files(uml_dir))
     with FakeConsole(uml_dir, "guest", kernel) as fake:
         for command, datagrams in recorded:
-            assert (command, record.ask(fake.console, command, uml_dir)) == (command, datagrams)
+            assert (command, record_replies.ask(fake.console, command, uml_dir)) == (command, datagrams)
 
 
 def test_there_are_records_of_all_kernels() -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import cow as model
+from ansible_collections.uml.mconsole.plugins.module_utils._files import cow as model
 from support import guest as guests
 from support import kernels, uml
-from support.operate import BadArguments, operate
+from support.run_operation import BadArguments, operate
 
 Launch = Callable[..., uml.Instance]
 PATH, HEADER = 32, 4128  # where the path of the backing file begins, and the header ends

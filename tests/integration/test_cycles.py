@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 from support import guest as guests
 from support import processes
-from support.operate import operate
+from support.run_operation import operate
 from support.wait import wait_until
 
 CYCLES = int(os.environ.get("UML_CYCLES", "3"))
@@ -54,7 +54,7 @@ def command(pid: int) -> bytes:
         return b""
 
 
-def test_start_and_stop_leave_nothing(uml_dir: Path, sockets: Sockets, tap: str) -> None:
+def test_start_and_stop_leave_nothing(uml_dir: Path, sockets: ReplySockets, tap: str) -> None:
     """No process, socket, tap, lock or file of it; no descriptor or thread of ours; the COW file stays as it was."""
     base = guests.ext4_image(uml_dir / "base.img")
     where = {"umid": "web1", "uml_dir": str(uml_dir)}

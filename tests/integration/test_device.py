@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, disks, lines, transports
-from support import devices, kernels, mconsole, uml, vhost
+from ansible_collections.uml.mconsole.plugins.module_utils._devices import classes, disks, lines, transports
+from support import devices, kernels, mconsole, uml, vhost_user
 from support import guest as guests
 from support.devices import SIZE, Device, image, step, story
-from support.operate import operate
+from support.run_operation import operate
 from support.wait import wait_until
 
 
@@ -413,7 +413,7 @@ def test_virtio_devices_are_there_from_7_2(device, machine, folder):
 @pytest.mark.parametrize("series", ["7.2"])
 def test_a_virtio_device_is_set_once_and_stays(series, folder):
     """It can be neither changed nor removed, so it gets an instance of its own."""
-    with vhost.backend(folder / "vhost"), devices.machine(series) as instance:
+    with vhost_user.backend(folder / "vhost"), devices.machine(series) as instance:
 
         def device(check: bool = False, **params: Any) -> dict[str, Any]:
             return operate("device", check, umid="guest", uml_dir=str(instance.uml_dir), **params)

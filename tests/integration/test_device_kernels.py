@@ -11,7 +11,7 @@ import re
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, transports
+from ansible_collections.uml.mconsole.plugins.module_utils._devices import classes, transports
 from support import devices, kernel_facts, kernels
 from support.paths import CHECKOUT
 

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 from support import devices, kernels, uml
-from support.operate import operate
 from support.random_devices import LINES, UNITS, Story
+from support.run_operation import operate
 from support.wait import wait_until
 
 EXAMPLES = int(os.environ.get("UML_EXAMPLES", "6"))
@@ -29,7 +29,7 @@ NO_DEVICE = -19
 class RealWorld:
     """A real instance and a folder of the host."""
 
-    def __init__(self, instance: uml.Instance, folder: Path, sockets: Sockets) -> None:
+    def __init__(self, instance: uml.Instance, folder: Path, sockets: ReplySockets) -> None:
         self.instance, self.folder, self.sockets = instance, folder, sockets
 
     def run(self, operation: str, check: bool = False, **params: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def test_random_stories_end_as_the_model_says(series):
         devices.machine(series) as instance,
         tempfile.TemporaryDirectory(prefix="uml.disk.", ignore_cleanup_errors=True) as folder,
     ):
-        sockets = Sockets()
+        sockets = ReplySockets()
         world = RealWorld(instance, Path(folder) / "files", sockets)
         world.folder.mkdir()
         story = type("RealStory", (Story,), {"make_world": staticmethod(lambda: world)})

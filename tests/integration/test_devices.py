@@ -24,7 +24,7 @@ from support import devices as support
 from support import guest as guests
 from support import kernels, uml
 from support.devices import Device, image, step
-from support.operate import operate
+from support.run_operation import operate
 
 
 @pytest.fixture(scope="module", params=kernels.wanted())
@@ -135,15 +135,15 @@ def test_all_is_undone_when_one_of_five_steps_is_refused(devices, folder, clean,
 
 def run_and_spoil(machine: uml.Instance, config: dict[str, Any], victim: str | None) -> dict[str, Any]:
     """Run the operation, and unlink a file when the first command that changes something is about to be sent."""
-    from ansible_collections.uml.mconsole.plugins.module_utils._model import changes
+    from ansible_collections.uml.mconsole.plugins.module_utils._devices import executor
 
-    class Spoiling(changes.Changes):
-        def carry_out(self, steps):
+    class Spoiling(executor.Executor):
+        def execute(self, steps):
             if victim is not None:
                 os.unlink(victim)
-            return super().carry_out(steps)
+            return super().execute(steps)
 
-    from ansible_collections.uml.mconsole.plugins.module_utils._model import transaction
+    from ansible_collections.uml.mconsole.plugins.module_utils._devices import transaction
 
     original, transaction.Changes = transaction.Changes, Spoiling
     try:

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._model import copying
+from ansible_collections.uml.mconsole.plugins.module_utils._files import copying
 from support import guest as guests
 from support import kernels, processes, uml
-from support.operate import operate
 from support.paths import CHECKOUT, TREE
+from support.run_operation import operate
 from support.wait import wait_until
 
 BACKUPS = int(os.environ.get("UML_BACKUPS", "3"))
@@ -224,7 +224,7 @@ def test_one_that_somebody_resumes_is_no_copy(
 
 CLIENT = """
 import sys, time
-from ansible_collections.uml.mconsole.plugins.module_utils._model import copying
+from ansible_collections.uml.mconsole.plugins.module_utils._files import copying
 from support.operate import operate
 original = copying.copy
 def slow(source, target, *more):

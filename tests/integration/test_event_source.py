@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._events import journal
+from ansible_collections.uml.mconsole.plugins.module_utils._journal import journal
 from support import processes
 from support.paths import CHECKOUT
 from support.vmhost import VmHost

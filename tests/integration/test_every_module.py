@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
 from support import ansible, processes, uml
 from support.devices import image
 from support.every_module import FAILS_WITHOUT_AN_EVENT, ROWS, filled
-from support.operate import operate
+from support.run_operation import operate
 from support.vmhost import VmHost
 
 PYTHON = os.environ.get("UML_VM_HOST_PYTHON", "/usr/bin/python3")
@@ -66,7 +66,7 @@ def inventory(vm_host: VmHost, fleet: list[uml.Instance], uml_dir: Path) -> str:
 
 def task(name: str, row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as a task that either way takes."""
-    named = getattr(catalogue.load(name), "COMMON", WHERE)
+    named = getattr(registry.load(name), "COMMON", WHERE)
     where = {key: value for key, value in WHERE.items() if key in named}
     module = {f"uml.mconsole.{name}": {**where, **filled(row, "{{ top }}/{{ inventory_hostname }}")}}
     return {"name": f"{name} {row.get('state', '')}", **module, "ignore_errors": True}

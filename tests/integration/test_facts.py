@@ -20,7 +20,7 @@ import pytest
 
 from support import ansible, kernels, processes, uml
 from support import guest as guests
-from support.operate import operate
+from support.run_operation import operate
 
 # The guest's root is the VM host's, by hostfs, so this very Python runs in it.
 SETUP_INIT = """#!/bin/busybox sh

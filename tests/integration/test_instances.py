@@ -27,7 +27,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors impo
 )
 from support import guest as guests
 from support import processes, uml
-from support.operate import operate
+from support.run_operation import operate
 from support.wait import wait_until
 
 Launch = Callable[..., uml.Instance]

@@ -25,7 +25,7 @@ import pytest
 
 from support import ansible, mconsole, processes, uml, vmhost
 from support import guest as guests
-from support.operate import operate
+from support.run_operation import operate
 from support.wait import wait_until
 
 Run = Callable[..., dict[str, Any]]
@@ -252,7 +252,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("root directory .* is not there", {"root": {"hostfs": "/nonexistent"}}),
     ("disk file .* is not there", {"devices": {"ubd3": "/nonexistent"}}),
     ("less than 64M", {"memory": "32M"}),
-    ("is no size", {"memory": "much"}),
+    ("is not a size", {"memory": "much"}),
     ("cannot hold", {"memory": "4096G"}),
     ("relative path", {"console_log": "a.log"}),
     ("which the kernel clears", {"console_log": "{dir}/a/log"}),

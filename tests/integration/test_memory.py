@@ -16,9 +16,9 @@ import pytest
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import dangers
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import DangerError
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 from support import devices, kernels, uml
-from support.operate import operate
+from support.run_operation import operate
 from support.wait import wait_until
 
 MIB = 1 << 20
@@ -130,10 +130,10 @@ def test_a_guest_full_of_caches_drops_them(memory, guest):
         ({"size": "8M"}, "are to stay (reserve)"),
         ({"size": "100M", "reserve": "0"}, "a guest with less than 4.0 MiB available can panic, so give 4M or more"),
         ({"size": "100M", "reserve": "150M"}, "150.0 MiB are to stay (reserve)"),
-        ({"size": "lots"}, "'lots' is no size"),
-        ({"size": "-8M"}, "'-8M' is no size"),
-        ({"size": "64MB"}, "'64MB' is no size"),
-        ({"size": "100M", "tolerance": "some"}, "'some' is no size"),
+        ({"size": "lots"}, "'lots' is not a size"),
+        ({"size": "-8M"}, "'-8M' is not a size"),
+        ({"size": "64MB"}, "'64MB' is not a size"),
+        ({"size": "100M", "tolerance": "some"}, "'some' is not a size"),
     ],
     ids=str,
 )
@@ -176,7 +176,7 @@ def test_a_partial_change_is_told_with_the_size_that_was_reached(memory, guest):
 def test_a_guest_s_last_memory_is_not_taken(guest):
     """The kernel would say OK, take all there is, and panic; at the floor the guest still starts processes."""
     path = str(guest.console)
-    sockets = Sockets()
+    sockets = ReplySockets()
     try:
         console = Console(path, sockets=sockets)
         with pytest.raises(DangerError, match="deadlocked on memory"):

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._events.journal import Reader, is_written
+from ansible_collections.uml.mconsole.plugins.module_utils._journal.journal import Reader, is_written
 from support import ansible
-from support.operate import operate
 from support.paths import CHECKOUT
+from support.run_operation import operate
 from support.vmhost import VmHost
 from support.wait import wait_until
 
@@ -141,7 +141,7 @@ def test_the_command_of_the_unit_collects(files: dict[str, Path], journal: Path,
 def test_the_program_does_an_operation_too(files: dict[str, Path], uml_dir: Path) -> None:
     """As one word on its command line."""
     params = {"umid": None, "uml_dir": str(uml_dir), "umids": None, "timeout": 5.0, "gather_subset": None}
-    order = json.dumps({"mode": "do", "operation": "instance_info", "params": params})
+    order = json.dumps({"mode": "once", "operation": "instance_info", "params": params})
     words = ["/usr/bin/python3", "-I", str(files["client.py"]), order]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["result"]["instances"] == []

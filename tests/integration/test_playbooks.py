@@ -22,7 +22,7 @@ import pytest
 
 from support import ansible, mconsole, processes, uml
 from support import guest as guests
-from support.operate import operate
+from support.run_operation import operate
 from support.wait import wait_until
 
 FLEET = list("abcdefghij"[: int(os.environ.get("UML_ROLLING", "4"))])

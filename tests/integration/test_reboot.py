@@ -15,10 +15,10 @@ import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import DangerError
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 from support import kernels, uml
 from support.devices import image
-from support.operate import operate
+from support.run_operation import operate
 
 BOOTS = 4
 Perform = Callable[..., dict[str, Any]]
@@ -31,7 +31,7 @@ def guest(request: pytest.FixtureRequest, launch_guest: Callable[..., uml.Instan
 
 
 @pytest.fixture
-def perform(guest: uml.Instance, sockets: Sockets) -> Perform:
+def perform(guest: uml.Instance, sockets: ReplySockets) -> Perform:
     """Run an operation on the instance."""
 
     def one(operation: str, **params: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def test_a_boot_that_a_command_ends_is_over(guest: uml.Instance, perform: Perfor
 
 
 def test_what_is_asked_as_soon_as_a_console_is_there_is_answered(
-    guest: uml.Instance, perform: Perform, sockets: Sockets
+    guest: uml.Instance, perform: Perform, sockets: ReplySockets
 ) -> None:
     """Before, the answer sometimes came with that to the next question, and some were taken for paused."""
     console = Console(str(guest.console), sockets=sockets)
@@ -89,7 +89,7 @@ def test_a_disk_given_at_once_comes_and_the_guest_boots(guest: uml.Instance, per
         assert not perform("device", name="ubd1", file=str(disk))["changed"]
 
 
-def test_a_disk_before_its_driver_is_not_sent(guest: uml.Instance, perform: Perform, sockets: Sockets) -> None:
+def test_a_disk_before_its_driver_is_not_sent(guest: uml.Instance, perform: Perform, sockets: ReplySockets) -> None:
     """The console looks in each case; whether the driver is there when it does, the kernel's speed decides."""
     disk = image(guest.scratch / "disk")
     console = Console(str(guest.console), sockets=sockets)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support import ansible, kernels, processes, uml
-from support.operate import BadArguments, operate
+from support.run_operation import BadArguments, operate
 
 HERE = {"here": {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}}
 Request = Callable[..., dict[str, Any]]

@@ -18,7 +18,7 @@ import pytest
 
 from support import ansible, mconsole, processes, uml, vmhost
 from support import guest as guests
-from support.operate import operate
+from support.run_operation import operate
 
 Fleet = dict[str, list[dict[str, Any]]]
 START, RESTART, DEVICES = (

@@ -23,8 +23,8 @@ import yaml
 from support import ansible, mconsole, processes
 from support import guest as guests
 from support.events import Collecting, collecting
-from support.operate import operate
 from support.paths import CACHE, CHECKOUT
+from support.run_operation import operate
 from support.vmhost import VmHost
 from support.wait import wait_until
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from support import ansible, booted, guest, kernels
-from support.operate import validated
+from support import ansible, guest, kernels, systemd_container
+from support.run_operation import validated
 from support.vmhost import VmHost
 from support.wait import wait_until
 
@@ -31,7 +31,7 @@ WRITTEN = ["Make the directories", "Write the program", "Write the unit"]
 class Lab:
     """A machine that systemd runs, behind its sshd, with one uml_dir."""
 
-    def __init__(self, machine: booted.Machine, host: VmHost, folder: Path) -> None:
+    def __init__(self, machine: systemd_container.Machine, host: VmHost, folder: Path) -> None:
         self.machine, self.host, self.uml_dir = machine, host, folder / "u"
         self.home = folder / "home"
         self.root = {"initrd": str(guest.initrd())}
@@ -98,7 +98,7 @@ def changed(run: ansible.Result) -> list[str]:
 def machine() -> Iterator[Lab]:
     """Lend a machine that systemd runs, with what the role writes there: foretold, written once, and found good."""
     folder = Path(tempfile.mkdtemp(prefix="uml."))
-    with booted.systemd() as machine, VmHost(inside=machine.inside) as host:
+    with systemd_container.systemd() as machine, VmHost(inside=machine.inside) as host:
         lab = Lab(machine, host, folder)
         lab.home.mkdir()
         try:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.uml.mconsole.plugins.module_utils._events.journal import Reader
-from support.operate import operate
+from ansible_collections.uml.mconsole.plugins.module_utils._journal.journal import Reader
+from support.run_operation import operate
 from support.wait import wait_until
 
 Event = dict[str, Any]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import attachments
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import hostproc
+from ansible_collections.uml.mconsole.plugins.module_utils._devices import transports
+from ansible_collections.uml.mconsole.plugins.module_utils._facts import vm_host
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import networks
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import procfs
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import machine, transports
 
 
 def found(*words: str) -> list[tuple[object, ...]]:
@@ -22,7 +23,7 @@ def found(*words: str) -> list[tuple[object, ...]]:
     argv = ("linux", *words)
     instance = Instance(Place("one", "/nowhere"), os.getpid(), True, (), "S", argv, os.getuid(), 0)
     keys = ("interface", "transport", "network", "open", "bridge")
-    return [tuple(each[key] for key in keys) for each in attachments.attachments(instance)]
+    return [tuple(each[key] for key in keys) for each in networks.attachments(instance)]
 
 
 @pytest.mark.parametrize(
@@ -65,17 +66,17 @@ def test_a_tap_that_is_open_and_of_no_word_is_told_too(monkeypatch: pytest.Monke
 def test_nothing_is_told_of_bridges_of_another_network_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     links = {"/proc/self/ns/net": "net:[1]", f"/proc/{os.getpid()}/ns/net": "net:[1]"}
     links["/sys/class/net/t0/master"] = "../../virtual/net/br0"
-    monkeypatch.setattr(hostproc, "link", links.get)
+    monkeypatch.setattr(procfs, "link", links.get)
     assert found("vec0:transport=raw,ifname=t0") == [("vec0", "raw", "t0", None, "br0")]
     links["/proc/self/ns/net"] = "net:[2]"
     assert found("vec0:transport=raw,ifname=t0") == [("vec0", "raw", "t0", None, None)]
 
 
 def test_the_vm_host_tells_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = machine.look()
+    told = vm_host.describe_vm_host()
     assert (told["name"], told["cpus"]) == (os.uname().nodename, os.cpu_count())
     assert f"MemTotal: {told['memory']:>14} kB" in Path("/proc/meminfo").read_text()
     assert 0 < told["memory_available"] <= told["memory"]
     assert set(told["loadavg"]) == {"1m", "5m", "15m"}
-    monkeypatch.setattr(hostproc, "read_text", lambda _path: "")
-    assert {machine.look()[key] for key in ("memory", "memory_available", "loadavg")} == {None}
+    monkeypatch.setattr(procfs, "read_text", lambda _path: "")
+    assert {vm_host.describe_vm_host()[key] for key in ("memory", "memory_available", "loadavg")} == {None}

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.uml.mconsole.plugins.module_utils._client import server
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel, _pack, _transport
-from support.users import SOMEBODY_ELSE, as_user
+from support.run_as_user import SOMEBODY_ELSE, as_user
 
 ORDER = {"kind": "operation", "operation": "nonsense", "params": {}}
 
@@ -160,13 +160,13 @@ def test_an_answer_that_never_came_may_have_happened(channel: Any, tmp_path: pat
 
 
 def test_the_signature_follows_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    for floor in _pack.FLOORS:
-        (tmp_path / floor).mkdir()
-        (tmp_path / floor / "a.py").write_text("x = 1")
+    for layer in _pack.LAYERS:
+        (tmp_path / layer).mkdir()
+        (tmp_path / layer / "a.py").write_text("x = 1")
     monkeypatch.setattr(_pack, "_SOURCE", tmp_path)
     before = _pack.signature()
     assert _pack.signature() == before
-    (tmp_path / "_model" / "a.py").write_text("x = 22")
+    (tmp_path / "_task" / "a.py").write_text("x = 22")
     assert _pack.signature() != before
 
 

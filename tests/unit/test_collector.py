@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._client import carry
-from ansible_collections.uml.mconsole.plugins.module_utils._events import patterns, recorder
-from ansible_collections.uml.mconsole.plugins.module_utils._events.follower import Follower
-from ansible_collections.uml.mconsole.plugins.module_utils._events.recorder import Recorder
-from ansible_collections.uml.mconsole.plugins.module_utils._events.watched import Allowance
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import notifications
+from ansible_collections.uml.mconsole.plugins.module_utils._collector import patterns, recorder, session
+from ansible_collections.uml.mconsole.plugins.module_utils._collector.log_follower import LogFollower
+from ansible_collections.uml.mconsole.plugins.module_utils._collector.recorder import Recorder
+from ansible_collections.uml.mconsole.plugins.module_utils._collector.tracked import RateLimit
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import notify
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import Error
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.notifications import Datagram, Listener
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.notify import Datagram, Listener
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
+from ansible_collections.uml.mconsole.plugins.module_utils._program import bundle
 
 # The notify socket.
 
@@ -109,7 +109,7 @@ LINES: list[tuple[list[str], str | None]] = [
 
 @pytest.mark.parametrize(("words", "found"), LINES, ids=[" ".join(words) for words, _found in LINES])
 def test_a_command_line_tells_its_notify_socket(words: list[str], found: str | None) -> None:
-    assert notifications.path_of(["linux", *words], "/work/dir") == found
+    assert notify.path_of(["linux", *words], "/work/dir") == found
 
 
 # Console logs.
@@ -123,20 +123,20 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.write_bytes(b"x before\n")
-        self.follower = Follower(str(path), os.open(path, os.O_RDONLY))
+        self.follower = LogFollower(str(path), os.open(path, os.O_RDONLY))
 
     def add(self, data: bytes) -> list[str]:
         """Write more and return what is found in it."""
         with self.path.open("ab") as stream:
             stream.write(data)
-        return self.look()
+        return self.read_new_lines()
 
-    def look(self) -> list[str]:
+    def read_new_lines(self) -> list[str]:
         """Return what is found now."""
         found: list[str] = []
         more = True
         while more:
-            lines, more = self.follower.look(EACH)
+            lines, more = self.follower.read_new_lines(EACH)
             found += [line for _watch, line in lines]
         return found
 
@@ -148,21 +148,21 @@ def log(tmp_path: Path) -> Log:
 
 
 def test_lines_are_found_as_they_end(log: Log) -> None:
-    assert log.look() == []
+    assert log.read_new_lines() == []
     assert log.add(b"x one\nother\nx tw") == ["x one"]
     assert log.add(b"o\r\n\nx\n") == ["x two", "x"]
 
 
 def test_a_prompt_is_found_once(log: Log) -> None:
     assert log.add(b"x login: ") == []
-    assert log.look() == ["x login: "]
-    assert log.look() == []
+    assert log.read_new_lines() == ["x login: "]
+    assert log.read_new_lines() == []
     assert log.add(b"root\nx\n") == ["x"]
 
 
 def test_half_a_line_that_is_nothing_yet_is_looked_at_again(log: Log) -> None:
     log.add(b"half")
-    assert log.look() == []
+    assert log.read_new_lines() == []
     assert log.add(b" x\n") == ["half x"]
 
 
@@ -292,21 +292,25 @@ def test_what_a_guest_said_is_bounded() -> None:
 def test_an_allowance_is_a_burst_and_then_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    allowance = Allowance(10)
+    allowance = RateLimit(10)
     assert sum(allowance.take() for _each in range(1000)) == 200
-    assert allowance.settle(is_over=False) == 0
+    assert allowance.pop_suppressed(is_over=False) == 0
     now[0] += 1.0
-    assert allowance.settle(is_over=False) == 800
+    assert allowance.pop_suppressed(is_over=False) == 800
     assert sum(allowance.take() for _each in range(1000)) == 10
-    assert allowance.settle(is_over=True) == 990
-    assert all(Allowance(0).take() for _each in range(10000))
+    assert allowance.pop_suppressed(is_over=True) == 990
+    assert all(RateLimit(0).take() for _each in range(10000))
 
 
 # The program that a collector is started from.
 
 
 def test_the_carried_program_is_whole_and_has_no_ansible() -> None:
-    found = carry.sources()
-    assert {"uml_mconsole._client.collect", "uml_mconsole._events.journal", "uml_mconsole._client.boot"} <= set(found)
-    assert not {f"uml_mconsole._operations.{name}" for name in catalogue.NAMES} & set(found)
+    found = bundle.sources(session.ENTRY)
+    assert {
+        "uml_mconsole._collector.session",
+        "uml_mconsole._journal.journal",
+        "uml_mconsole._program.bootstrap",
+    } <= set(found)
+    assert not {f"uml_mconsole._operations.{name}" for name in registry.NAMES} & set(found)
     assert all(isinstance(source, str) for source in found.values())

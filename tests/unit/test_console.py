@@ -27,7 +27,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors impo
     RefusedError,
     UnansweredError,
 )
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.wire import Assembly
 from support import fake as fakes
 from support.fake import FakeConsole
@@ -46,7 +46,7 @@ def fake(uml_dir: Path) -> Iterator[FakeConsole]:
 
 
 @pytest.fixture
-def console(fake: FakeConsole, sockets: Sockets) -> Console:
+def console(fake: FakeConsole, sockets: ReplySockets) -> Console:
     """Return a console to the fake."""
     return Console(str(fake.console), sockets=sockets)
 
@@ -91,7 +91,7 @@ def test_what_is_no_command_is_not_sent(console: Console, fake: FakeConsole) -> 
     assert (fake.datagrams, console.sent) == ([], [])
 
 
-def test_a_change_planned_in_check_mode_is_our_fault(fake: FakeConsole, sockets: Sockets) -> None:
+def test_a_change_planned_in_check_mode_is_our_fault(fake: FakeConsole, sockets: ReplySockets) -> None:
     console = Console(str(fake.console), sockets=sockets, read_only=True)
     with pytest.raises(AssertionError, match="check mode"):
         console.command("config con1=pts")
@@ -99,7 +99,7 @@ def test_a_change_planned_in_check_mode_is_our_fault(fake: FakeConsole, sockets:
     assert fake.received == ["config con1"]
 
 
-def test_what_is_sent_is_told(fake: FakeConsole, sockets: Sockets) -> None:
+def test_what_is_sent_is_told(fake: FakeConsole, sockets: ReplySockets) -> None:
     told: list[str] = []
     Console(str(fake.console), sockets=sockets, log=told.append).command("version")
     assert told == ["version"]
@@ -171,7 +171,7 @@ def test_no_answer_of_one_that_started_anew_is_told_as_such(console: Console, fa
         assert console.started_anew()
 
 
-def test_one_without_a_console_that_has_a_process_is_told_to_boot(uml_dir: Path, sockets: Sockets) -> None:
+def test_one_without_a_console_that_has_a_process_is_told_to_boot(uml_dir: Path, sockets: ReplySockets) -> None:
     (uml_dir / "young").mkdir()
     young = Console(str(uml_dir / "young" / "mconsole"), sockets=sockets)
     (uml_dir / "young" / "pid").write_text(str(os.getpid()))
@@ -224,7 +224,7 @@ def test_a_lost_end_is_not_waited_for_all_the_time(fake: FakeConsole, monkeypatc
     fake.manner = lambda packets: [fakes.HEADER.pack(0, 1, 2) + b"x\0"] * 11
     monkeypatch.setattr(Assembly, "may_be_cut", True)
     start = time.monotonic()
-    reply = Console(str(fake.console), sockets=Sockets(roomy=False)).command("proc uptime", timeout=20)
+    reply = Console(str(fake.console), sockets=ReplySockets(roomy=False)).command("proc uptime", timeout=20)
     assert (reply.packets, reply.truncated) == (11, True)
     assert time.monotonic() - start < 10
 
@@ -245,7 +245,7 @@ def test_a_late_answer_is_not_taken_for_the_next(console: Console, fake: FakeCon
     assert fake.received == ["version", "config con1"]
 
 
-def test_a_stranger_cannot_answer(console: Console, fake: FakeConsole, sockets: Sockets) -> None:
+def test_a_stranger_cannot_answer(console: Console, fake: FakeConsole, sockets: ReplySockets) -> None:
     """From the moment it is connected the socket hears its instance alone."""
     refused: list[OSError] = []
 
@@ -366,12 +366,12 @@ def test_a_pid_file_that_is_a_pipe_holds_nobody_up(console: Console, fake: FakeC
 
 
 @pytest.mark.parametrize("nodename", ["guest", "(none)", "two words", "", "1.0 #1"])
-def test_the_release_is_found_behind_any_nodename(uml_dir: Path, sockets: Sockets, nodename: str) -> None:
+def test_the_release_is_found_behind_any_nodename(uml_dir: Path, sockets: ReplySockets, nodename: str) -> None:
     with FakeConsole(uml_dir, "named", Kernel(nodename=nodename)) as fake:
         assert Console(str(fake.console), sockets=sockets).release() == "6.1.176"
 
 
-def test_many_threads_share_one_maker_of_sockets(fake: FakeConsole, sockets: Sockets) -> None:
+def test_many_threads_share_one_maker_of_sockets(fake: FakeConsole, sockets: ReplySockets) -> None:
     """Each hears the answer to its own question."""
     wrong: list[str | None] = []
 
@@ -407,7 +407,7 @@ def _a_second_name(path: Path, other: Path) -> None:
 
 @pytest.mark.parametrize("make", [_a_link, _a_second_name])
 def test_a_command_for_one_does_not_go_to_another(
-    uml_dir: Path, fake: FakeConsole, sockets: Sockets, make: Callable[[Path, Path], None]
+    uml_dir: Path, fake: FakeConsole, sockets: ReplySockets, make: Callable[[Path, Path], None]
 ) -> None:
     with FakeConsole(uml_dir, "taken") as taken:
         console = Console(str(taken.console), sockets=sockets)
@@ -419,7 +419,7 @@ def test_a_command_for_one_does_not_go_to_another(
     assert "halt" not in fake.received
 
 
-def test_a_folder_that_is_a_link_is_not_followed(uml_dir: Path, fake: FakeConsole, sockets: Sockets) -> None:
+def test_a_folder_that_is_a_link_is_not_followed(uml_dir: Path, fake: FakeConsole, sockets: ReplySockets) -> None:
     (uml_dir / "link").symlink_to(fake.directory)
     with pytest.raises(NotThereError):
         Console(str(uml_dir / "link" / "mconsole"), sockets=sockets).command("halt")
@@ -427,7 +427,7 @@ def test_a_folder_that_is_a_link_is_not_followed(uml_dir: Path, fake: FakeConsol
 
 
 def test_another_process_that_took_over_the_path_is_asked_and_heard_alone(
-    uml_dir: Path, fake: FakeConsole, sockets: Sockets
+    uml_dir: Path, fake: FakeConsole, sockets: ReplySockets
 ) -> None:
     """A socket of its own at the path is what a restarted instance has; the one before cannot answer for it."""
     console = Console(str(fake.console), sockets=sockets)

@@ -10,18 +10,21 @@ import threading
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import crew
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import parallel
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 100])
 def test_the_results_have_the_order_of_the_items(count: int) -> None:
-    assert crew.each(lambda item: item * item, range(count)) == [item * item for item in range(count)]
+    assert parallel.map_in_parallel(lambda item: item * item, range(count)) == [item * item for item in range(count)]
 
 
 def test_those_that_hang_are_waited_for_side_by_side() -> None:
     """Each ends only when all others are there too, so one after the other none would."""
-    together = threading.Barrier(crew.MOST)
-    assert len(crew.each(lambda _item: together.wait(60), range(crew.MOST))) == crew.MOST
+    together = threading.Barrier(parallel.MAX_WORKERS)
+    assert (
+        len(parallel.map_in_parallel(lambda _item: together.wait(60), range(parallel.MAX_WORKERS)))
+        == parallel.MAX_WORKERS
+    )
 
 
 def test_no_more_work_at_once_than_may() -> None:
@@ -32,14 +35,14 @@ def test_no_more_work_at_once_than_may() -> None:
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
-            if now[0] == crew.MOST:
+            if now[0] == parallel.MAX_WORKERS:
                 wait.set()
         wait.wait(60)
         with lock:
             now[0] -= 1
 
-    crew.each(work, range(3 * crew.MOST))
-    assert most[0] == crew.MOST
+    parallel.map_in_parallel(work, range(3 * parallel.MAX_WORKERS))
+    assert most[0] == parallel.MAX_WORKERS
 
 
 def test_what_one_raises_is_raised_when_all_are_done() -> None:
@@ -51,5 +54,5 @@ def test_what_one_raises_is_raised_when_all_are_done() -> None:
         done.append(item)
 
     with pytest.raises(ValueError, match="1"):
-        crew.each(work, range(5))
+        parallel.map_in_parallel(work, range(5))
     assert sorted(done) == [0, 2, 3, 4]

@@ -14,7 +14,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import comm
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import DangerError
 
 
-class Told(dangers.Situation):
+class Told(dangers.DangerContext):
     """A situation as the test tells it."""
 
     umid = "guest"
@@ -152,7 +152,7 @@ HARMLESS = [
 @pytest.mark.parametrize(("name", "text", "situation"), REFUSED, ids=lambda value: str(value) if value else "?")
 def test_a_danger_is_refused(name: str, text: str, situation: Told) -> None:
     with pytest.raises(DangerError) as caught:
-        dangers.consult(commands.parse(text), situation)
+        dangers.refuse_if_dangerous(commands.parse(text), situation)
     assert caught.value.facts == {"umid": "guest", "command": text, "danger": name}
     assert str(caught.value).startswith(f"{text!r} was not sent to guest: ")
 

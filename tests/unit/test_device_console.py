@@ -22,7 +22,7 @@ from support.devices import image
 from support.fake import FakeConsole
 from support.fake_disks import KernelWithSysfs
 from support.fake_kernel import Disk, Part, Refusal
-from support.operate import operate
+from support.run_operation import operate
 
 SERIES = ("6.1", "6.12", "7.2")
 Run = Callable[..., dict[str, Any]]

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 from support import mconsole
 from support.fake import FakeConsole
 from support.fake_disks import KernelWithSysfs
-from support.operate import operate
 from support.random_devices import LINES, UNITS, Story
+from support.run_operation import operate
 
 EXAMPLES = int(os.environ.get("UML_EXAMPLES", "12"))
 
@@ -29,7 +29,7 @@ EXAMPLES = int(os.environ.get("UML_EXAMPLES", "12"))
 class FakeWorld:
     """A fake instance and a folder of the host."""
 
-    def __init__(self, fake: FakeConsole, folder: Path, sockets: Sockets) -> None:
+    def __init__(self, fake: FakeConsole, folder: Path, sockets: ReplySockets) -> None:
         self.fake, self.folder, self.sockets = fake, folder, sockets
 
     def run(self, operation: str, check: bool = False, **params: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class FakeWorld:
 @pytest.mark.parametrize("series", ["6.1", "6.12", "7.2"])
 def test_random_stories_end_as_the_model_says(series):
     with tempfile.TemporaryDirectory(prefix="uml.") as folder:
-        sockets = Sockets()
+        sockets = ReplySockets()
         files = Path(folder) / "files"
         files.mkdir()
         with FakeConsole(Path(folder), kernel=KernelWithSysfs(series=series)) as fake:

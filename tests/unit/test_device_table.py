@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._devices import classes, spec
+from ansible_collections.uml.mconsole.plugins.module_utils._guest import memory
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError
-from ansible_collections.uml.mconsole.plugins.module_utils._model import classes, device, memory
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import device as operation
-from support.operate import BadArguments, validated
+from support.run_operation import BadArguments, validated
 
 NAMES = {
     "ubd0": "ubd0",
@@ -125,19 +126,19 @@ SENT: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("name", "options", "command"), SENT, ids=str)
 def test_options_and_raw_settings_become_one_command(name, options, command):
-    wish = device.wish(name, options)
+    wish = spec.parse_spec(name, options)
     assert wish.name.config(wish.flat) == command
 
 
 @pytest.mark.parametrize(("name", "options", "command"), SENT, ids=str)
 def test_what_was_sent_reads_as_what_was_meant(name, options, command):
     """Parsing the command's own setting gives the same command again."""
-    wish = device.wish(name, options)
+    wish = spec.parse_spec(name, options)
     kind = wish.name.kind
     if kind.text is not None:
         return
     head, raw = command.split("=" if kind.name != "vec" else ":", 1)
-    again = device.wish(head.removeprefix("config "), {"config": raw})
+    again = spec.parse_spec(head.removeprefix("config "), {"config": raw})
     assert again.name.config(again.flat) == command
 
 
@@ -207,7 +208,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("name", "options", "said"), REFUSED, ids=str)
 def test_what_the_kernel_would_misread_is_refused_by_one_sentence(name, options, said):
     with pytest.raises(InputError) as caught:
-        device.wish(name, options)
+        spec.parse_spec(name, options)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -249,7 +250,7 @@ ODD_TEXTS = [
 def test_an_odd_text_is_passed_on_as_it_is_or_refused(name, option, value):
     """What is sent has the text whole, within a command's 511 bytes, and is read as the same options again."""
     try:
-        wish = device.wish(name, {**BASES[name], option: value})
+        wish = spec.parse_spec(name, {**BASES[name], option: value})
         command = commands.parse(wish.name.config(wish.flat)).text
     except InputError:
         return
@@ -257,7 +258,7 @@ def test_an_odd_text_is_passed_on_as_it_is_or_refused(name, option, value):
     assert wish.flat[option] == value
     if wish.name.kind.text is None:
         raw = command.split(":" if wish.name.kind.name == "vec" else "=", 1)[1]
-        again = device.wish(name, {"config": raw})
+        again = spec.parse_spec(name, {"config": raw})
         assert again.name.config(again.flat) == command
 
 
@@ -295,7 +296,7 @@ def test_what_is_missing_or_no_state_is_refused_by_the_argument_spec(params, sai
 
 def test_a_home_is_this_user_s_own(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
-    assert device.wish("ubd1", {"config": "~/x,~/b"}).flat == {
+    assert spec.parse_spec("ubd1", {"config": "~/x,~/b"}).flat == {
         "file": "/home/me/x",
         "backing_file": "/home/me/b",
         "serial": "",
@@ -303,8 +304,8 @@ def test_a_home_is_this_user_s_own(monkeypatch):
 
 
 def test_what_was_not_given_is_no_difference():
-    assert device.differences({"a": None, "b": 1, "c": 1}, {"a": 1, "b": 2}) == {"b": (2, 1)}
-    assert device.differences({"a": False}, {"a": None}) == {}
+    assert spec.differences({"a": None, "b": 1, "c": 1}, {"a": 1, "b": 2}) == {"b": (2, 1)}
+    assert spec.differences({"a": False}, {"a": None}) == {}
 
 
 def test_every_row_is_whole():

@@ -19,7 +19,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.uml.mconsole.plugins.module_utils._arguments import argument_spec
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import dangers, errors
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.commands import WORDS
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
 from support import documents
 from support.paths import CHECKOUT
 
@@ -95,9 +95,9 @@ def complaints(task: dict[str, Any]) -> list[str]:
     """Return what is wrong with the arguments of a task of ours; a template may become anything."""
     (module,) = [key.removeprefix("uml.mconsole.") for key in task if str(key).startswith("uml.mconsole.")]
     given = task[f"uml.mconsole.{module}"] or {}
-    if module not in catalogue.NAMES:
+    if module not in registry.NAMES:
         return [] if module == "events" else [f"there is no module {module}"]
-    spec = argument_spec(catalogue.load(module))
+    spec = argument_spec(registry.load(module))
     arguments = spec.pop("argument_spec")
     templates = {key for key, value in given.items() if isinstance(value, str) and "{{" in value}
     arguments = {key: {"type": "raw"} if key in templates else value for key, value in arguments.items()}

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._events import journal
-from support.operate import BadArguments, operate
+from ansible_collections.uml.mconsole.plugins.module_utils._journal import journal
+from support.run_operation import BadArguments, operate
 from support.wait import wait_until
 
 STORY = [

@@ -19,14 +19,15 @@ from ansible.module_utils.facts.system import distribution as setup_distribution
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError
-from ansible_collections.uml.mconsole.plugins.module_utils._model import facts, guestfiles
-from ansible_collections.uml.mconsole.plugins.module_utils._model.distribution import (
+from ansible_collections.uml.mconsole.plugins.module_utils._facts import facts
+from ansible_collections.uml.mconsole.plugins.module_utils._facts.distribution import (
     distribution,
     has_debian_version,
     os_release,
 )
-from ansible_collections.uml.mconsole.plugins.module_utils._model.plain import plain
+from ansible_collections.uml.mconsole.plugins.module_utils._guest import parsers
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError
+from ansible_collections.uml.mconsole.plugins.module_utils._task.json_safe import json_safe
 
 # Distributions.
 
@@ -221,7 +222,7 @@ def test_a_distribution_is_called_what_setup_calls_it(monkeypatch, tmp_path, nam
 
 @pytest.mark.parametrize("size", [0, 1, 1023, 1024, 1536, 8 << 20, (1 << 30) - 1, 5 << 40, 3 << 60, 1 << 80])
 def test_sizes_are_written_as_setup_writes_them(size):
-    assert guestfiles.human_size(float(size)) == bytes_to_human(float(size))
+    assert parsers.human_size(float(size)) == bytes_to_human(float(size))
 
 
 @pytest.mark.parametrize(
@@ -230,19 +231,19 @@ def test_sizes_are_written_as_setup_writes_them(size):
 )
 def test_a_command_line_is_taken_apart_as_setup_does(text):
     collector = setup_cmdline.CmdLineFactCollector()
-    assert guestfiles.cmdline(text) == {
+    assert parsers.cmdline(text) == {
         "cmdline": collector._parse_proc_cmdline(text),
         "proc_cmdline": collector._parse_proc_cmdline_facts(text),
     }
 
 
 def test_the_answer_to_version_is_taken_apart():
-    found = guestfiles.platform("Linux my host.lan 6.1.176 #1 Sat Jul  4 15:38:16 UTC 2026 x86_64")
+    found = parsers.platform("Linux my host.lan 6.1.176 #1 Sat Jul  4 15:38:16 UTC 2026 x86_64")
     assert found["nodename"] == "my host.lan"
     assert found["hostname"] == "my host"
     assert (found["kernel"], found["kernel_version"]) == ("6.1.176", "#1 Sat Jul  4 15:38:16 UTC 2026")
     assert found["architecture"] == found["machine"] == "x86_64"
-    assert guestfiles.platform("Linux (none) 6.1.176 #1 x i686")["architecture"] == "i386"
+    assert parsers.platform("Linux (none) 6.1.176 #1 x i686")["architecture"] == "i386"
 
 
 def test_partitions_belong_to_their_disks():
@@ -255,20 +256,20 @@ def test_partitions_belong_to_their_disks():
         "259 0 9 nvme0n1",
         "259 1 9 nvme0n1p1",
     ]
-    assert guestfiles.partitions("major minor  #blocks  name\n\n" + "\n".join(rows)) == {
+    assert parsers.partitions("major minor  #blocks  name\n\n" + "\n".join(rows)) == {
         "ubda": ["ubda1", "ubda12"], "ubdb": [], "ram0": [], "nvme0n1": ["nvme0n1p1"],
     }  # fmt: skip
 
 
 def test_interfaces_are_found_where_they_are_named():
     interrupts = "           CPU0\n 11:  0   SIGIO      vec0, vec0\n  3:  0  SIGIO  eth1\n  2: 0 SIGIO ubd\n"
-    assert guestfiles.interfaces_up(interrupts) == ["vec0", "eth1"]
+    assert parsers.interfaces_up(interrupts) == ["vec0", "eth1"]
     line = "root=/dev/ubda vec0:transport=tap eth0=tuntap,,,10.0.0.1 xvec1:a vec2 note=vec3:"
-    assert guestfiles.interfaces_at_boot(line) == ["vec0", "eth0"]
+    assert parsers.interfaces_at_boot(line) == ["vec0", "eth0"]
 
 
 def test_mounts_with_spaces_are_whole():
-    (mount,) = guestfiles.mounts("/dev/ubda /a\\040b\\134 ext4 rw,relatime 0 1\nshort line\n")
+    (mount,) = parsers.mounts("/dev/ubda /a\\040b\\134 ext4 rw,relatime 0 1\nshort line\n")
     assert mount == {
         "mount": "/a b\\",
         "device": "/dev/ubda",
@@ -283,17 +284,17 @@ def test_processors_are_counted():
     text = "".join(
         f"processor\t: {n}\nvendor_id\t: User Mode Linux\nmodel name\t: UML\nflags\t\t: fpu vme\n\n" for n in range(2)
     )
-    found = guestfiles.processor(text)
+    found = parsers.processor(text)
     assert found["processor"] == ["0", "User Mode Linux", "UML", "1", "User Mode Linux", "UML"]
     assert found["processor_vcpus"] == found["processor_count"] == found["processor_nproc"] == 2
     assert found["flags"] == ["fpu", "vme"]
 
 
 PARSERS = [
-    guestfiles.platform, guestfiles.cmdline, guestfiles.loadavg, guestfiles.uptime, guestfiles.memory,
-    guestfiles.processor, guestfiles.mounts, guestfiles.partitions, guestfiles.interfaces_up,
-    guestfiles.interfaces_at_boot, guestfiles.selected, guestfiles.is_promiscuous, guestfiles.resolver,
-    lambda text: guestfiles.ssh_key("rsa", text), lambda text: distribution(os_release(text), text),
+    parsers.platform, parsers.cmdline, parsers.loadavg, parsers.uptime, parsers.memory,
+    parsers.processor, parsers.mounts, parsers.partitions, parsers.interfaces_up,
+    parsers.interfaces_at_boot, parsers.selected, parsers.is_promiscuous, parsers.resolver,
+    lambda text: parsers.ssh_key("rsa", text), lambda text: distribution(os_release(text), text),
 ]  # fmt: skip
 WORDS = st.sampled_from(
     ["MemTotal:", "processor", ":", "=", "\n", " ", "0", "1.5", "-1", "kB", '"', "'", "\\", "[", "nameserver", "\udcff"]
@@ -352,9 +353,9 @@ def test_what_no_interface_is_called_is_refused(name):
 
 
 def test_stray_bytes_become_replacement_characters_wherever_they_are():
-    assert plain({"a\udcff": ["b\udcfe", ("é", 1)], "c": None}) == {"a\ufffd": ["b\ufffd", ["é", 1]], "c": None}
+    assert json_safe({"a\udcff": ["b\udcfe", ("é", 1)], "c": None}) == {"a\ufffd": ["b\ufffd", ["é", 1]], "c": None}
 
 
 @given(data=st.binary())
 def test_any_bytes_can_be_written_as_json(data):
-    plain(data.decode("utf-8", "surrogateescape")).encode()
+    json_safe(data.decode("utf-8", "surrogateescape")).encode()

@@ -18,16 +18,17 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._facts import distribution, facts
+from ansible_collections.uml.mconsole.plugins.module_utils._guest import memory, parsers
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import dangers
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import Sockets
-from ansible_collections.uml.mconsole.plugins.module_utils._model import distribution, facts, guestfiles, memory
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import stack_info
-from support import liar
+from support import adversarial
 from support.devices import image
 from support.fake import FakeConsole
 from support.fake_kernel import Kernel, Part
-from support.operate import operate
+from support.run_operation import operate
 
 LONG = 1 << 18
 OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -51,7 +52,7 @@ Ask = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def ask(uml_dir: Path, sockets: Sockets, tmp_path: Path) -> Ask:
+def ask(uml_dir: Path, sockets: ReplySockets, tmp_path: Path) -> Ask:
     """Run an operation of the table on the fake, and return its result, which is JSON."""
     image(tmp_path / "disk")
 
@@ -67,11 +68,11 @@ def ask(uml_dir: Path, sockets: Sockets, tmp_path: Path) -> Ask:
 
 
 @pytest.mark.parametrize(
-    ("lie", "err"), [*((lie, 0) for lie in liar.TEXTS), ("nothing", 1), ("escapes", 1), ("no UTF-8", 1)]
+    ("lie", "err"), [*((lie, 0) for lie in adversarial.TEXTS), ("nothing", 1), ("escapes", 1), ("no UTF-8", 1)]
 )
 def test_a_liar_gets_a_result(uml_dir: Path, ask: Ask, lie: str, err: int) -> None:
     """Lies as an answer come after a word of truth, so that they are looked into."""
-    with FakeConsole(uml_dir, kernel=liar.Liar(text=liar.TEXTS[lie], err=err, honest=not err)):
+    with FakeConsole(uml_dir, kernel=adversarial.ConstantReply(text=adversarial.TEXTS[lie], err=err, honest=not err)):
         for name in OPERATIONS:
             result = ask(name)
             assert "changed" in result, name
@@ -80,7 +81,7 @@ def test_a_liar_gets_a_result(uml_dir: Path, ask: Ask, lie: str, err: int) -> No
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_drunk_gets_a_result(uml_dir: Path, ask: Ask, seed: int) -> None:
-    with FakeConsole(uml_dir, kernel=liar.Drunk(source=random.Random(seed))):
+    with FakeConsole(uml_dir, kernel=adversarial.RandomReply(source=random.Random(seed))):
         for name in OPERATIONS:
             assert "changed" in ask(name), name
 
@@ -91,8 +92,8 @@ def test_a_drunk_gets_a_result(uml_dir: Path, ask: Ask, seed: int) -> None:
 @pytest.mark.parametrize(
     ("parse", "text"),
     [
-        (guestfiles.platform, "Linux " + "a #b " * LONG + "\nx y"),
-        (guestfiles.selected, "[" * LONG),
+        (parsers.platform, "Linux " + "a #b " * LONG + "\nx y"),
+        (parsers.selected, "[" * LONG),
         (lambda text: distribution.distribution({"VERSION": text}), "(" * LONG),
         (lambda text: distribution.distribution({"ID": "debian", "PRETTY_NAME": text}), "a" * LONG),
         (lambda text: distribution.distribution({"ID": "debian"}, text), "1" * LONG),
@@ -105,7 +106,7 @@ def test_no_text_holds_a_parser_up(parse: Callable[[str], object], text: str) ->
 
 
 def test_a_true_version_is_understood_behind_any_name() -> None:
-    found = guestfiles.platform("Linux a #1 b\n{{ c }} 6.1.176 #1 Sat Jul  4 15:38:16 UTC 2026 x86_64")
+    found = parsers.platform("Linux a #1 b\n{{ c }} 6.1.176 #1 Sat Jul  4 15:38:16 UTC 2026 x86_64")
     assert found["nodename"] == "a #1 b\n{{ c }}"
     assert (found["kernel"], found["machine"]) == ("6.1.176", "x86_64")
     assert found["kernel_version"] == "#1 Sat Jul  4 15:38:16 UTC 2026"
@@ -114,7 +115,7 @@ def test_a_true_version_is_understood_behind_any_name() -> None:
 # A guest that has no end, or all the time in the world.
 
 
-def gather(path: Path, sockets: Sockets, *subsets: str, seconds: float = 60) -> dict[str, Any]:
+def gather(path: Path, sockets: ReplySockets, *subsets: str, seconds: float = 60) -> dict[str, Any]:
     """Return the facts of an instance in one dictionary."""
     console = Console(str(path), sockets=sockets, read_only=True)
     standard, uml = facts.gather(console, facts.select(subsets), seconds=seconds)
@@ -134,14 +135,14 @@ class Crowd(Kernel):
         return [Part(0, lists.get(command, "1"))]
 
 
-def test_a_crowd_is_counted_up_to_a_bound(uml_dir: Path, sockets: Sockets) -> None:
+def test_a_crowd_is_counted_up_to_a_bound(uml_dir: Path, sockets: ReplySockets) -> None:
     with FakeConsole(uml_dir, kernel=Crowd()) as fake:
         found = gather(fake.console, sockets, "!all", "devices", "interfaces")
     assert len(found["devices"]) == len(found["interfaces"]) == 64
     assert sorted(found["uml"]["truncated"]) == ["devices", "interfaces"]
 
 
-def test_a_file_is_looked_at_up_to_a_bound(uml_dir: Path, sockets: Sockets) -> None:
+def test_a_file_is_looked_at_up_to_a_bound(uml_dir: Path, sockets: ReplySockets) -> None:
     with FakeConsole(uml_dir, kernel=Kernel(files={"1/root/etc/resolv.conf": b"search " + b"a" * 40_000})) as fake:
         found = gather(fake.console, sockets, "dns")
     assert len(found["dns"]["search"][0]) < 1 << 14
@@ -157,7 +158,7 @@ class Slow(Kernel):
         return super().answer(command)
 
 
-def test_a_slow_guest_is_not_waited_for_for_ever(uml_dir: Path, sockets: Sockets) -> None:
+def test_a_slow_guest_is_not_waited_for_for_ever(uml_dir: Path, sockets: ReplySockets) -> None:
     with FakeConsole(uml_dir, kernel=Slow()) as fake:
         found = gather(fake.console, sockets, "all", seconds=0.5)
         asked = len(fake.received)
@@ -168,7 +169,7 @@ def test_a_slow_guest_is_not_waited_for_for_ever(uml_dir: Path, sockets: Sockets
 
 
 def test_a_bug_that_one_guest_finds_costs_the_others_nothing(
-    uml_dir: Path, sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+    uml_dir: Path, sockets: ReplySockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(task: Any) -> dict[str, Any]:
         if task.umid == "bad":
@@ -184,7 +185,7 @@ def test_a_bug_that_one_guest_finds_costs_the_others_nothing(
 
 
 def test_facts_that_one_guest_breaks_cost_the_others_nothing(
-    uml_dir: Path, sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+    uml_dir: Path, sockets: ReplySockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = facts.gather
 
@@ -201,10 +202,10 @@ def test_facts_that_one_guest_breaks_cost_the_others_nothing(
     assert "a bug of the collection: KeyError: 'MemFree'" in told["bad"]["facts_error"]
 
 
-def test_words_for_people_cannot_command_their_terminal(uml_dir: Path, sockets: Sockets) -> None:
+def test_words_for_people_cannot_command_their_terminal(uml_dir: Path, sockets: ReplySockets) -> None:
     """Ansible prints messages and warnings as they are; a name of a directory is anybody's choice."""
     evil = "\x1b]0;title\x07\x1b[2Jx\x9b31m"
-    with FakeConsole(uml_dir, kernel=liar.Liar(text=evil, err=1)), FakeConsole(uml_dir, evil) as fake:
+    with FakeConsole(uml_dir, kernel=adversarial.ConstantReply(text=evil, err=1)), FakeConsole(uml_dir, evil) as fake:
         refused = operate("request", False, sockets, umid="fake", uml_dir=str(uml_dir), command="config con1=pts")
         missing = operate("request", False, sockets, umid="none", uml_dir=str(uml_dir), command="version")
         fake.console.chmod(0o777)

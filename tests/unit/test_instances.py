@@ -18,15 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import ladder, lifecycle
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import hostproc, instances, states
+from ansible_collections.uml.mconsole.plugins.module_utils._backup import backup
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import lifecycle, shutdown
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import instances, procfs, states
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import (
     InputError,
     NotAllowedError,
     NotThereError,
 )
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import backup
 from support.fake import FakeConsole
 from support.wait import wait_until
 
@@ -87,7 +87,7 @@ LINES: list[tuple[list[str], str]] = [
 
 @pytest.mark.parametrize(("words", "meant"), LINES, ids=[str(words) for words, _meant in LINES])
 def test_a_command_line_tells_the_uml_dir(words: list[str], meant: str) -> None:
-    home = hostproc.environ(os.getpid()).get("HOME", HOME)
+    home = procfs.environ(os.getpid()).get("HOME", HOME)
     expected = meant.format(home=home, cwd=os.getcwd())
     assert instances.uml_dir_of(os.getpid(), ["linux", *words]) == expected
 
@@ -98,7 +98,7 @@ def test_a_process_that_executes_itself_has_a_command_line_all_the_while() -> No
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
         seen: list[str] = []
         while "read until_the_end" not in (seen or [""])[-1]:
-            seen.append(" ".join(hostproc.argv(process.pid)))
+            seen.append(" ".join(procfs.argv(process.pid)))
         assert process.stdin is not None
         process.stdin.close()
     assert all(seen), f"{seen.count('')} looks of {len(seen)} saw no command line"
@@ -151,7 +151,7 @@ def test_two_that_work_in_turns_do_not_rest_until_they_are_done() -> None:
 def test_a_listening_console_is_an_instance(fake: FakeConsole, uml_dir: Path) -> None:
     (found,) = instances.discover([str(uml_dir)])
     assert (found.place, found.pid, found.alive) == ((fake.umid, str(uml_dir)), os.getpid(), True)
-    assert instances.look(found.place) == found._replace(members=(os.getpid(),))
+    assert instances.find_instance(found.place) == found._replace(members=(os.getpid(),))
     assert states.probe(found).state == "running"
     assert fake.received == ["version"]
 
@@ -262,5 +262,5 @@ def test_files_of_others_and_links_are_not(uml_dir: Path) -> None:
 
 
 def test_nobody_is_killed_for_a_number_in_a_file(uml_dir: Path) -> None:
-    assert ladder.kill_members(stale(uml_dir, "gone", os.getpid())) == []
-    assert ladder.kill_members(stale(uml_dir, "gone", os.getsid(0))) == []
+    assert shutdown.kill_members(stale(uml_dir, "gone", os.getpid())) == []
+    assert shutdown.kill_members(stale(uml_dir, "gone", os.getsid(0))) == []

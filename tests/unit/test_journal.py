@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.uml.mconsole.plugins.module_utils._events import journal
+from ansible_collections.uml.mconsole.plugins.module_utils._journal import journal
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, NotAllowedError
 
 TEN = [{"type": "message", "data": f"line {number}"} for number in range(10)]

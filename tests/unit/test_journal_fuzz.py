@@ -29,13 +29,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ansible_collections.uml.mconsole.plugins.module_utils._events import events, journal
+from ansible_collections.uml.mconsole.plugins.module_utils._journal import event_filter, journal
 
 LIMIT = 4 << 10
 LONGEST = 600
 RUNS = int(os.environ.get("UML_FUZZ_RUNS", "40"))
 TEXTS = st.text(max_size=60)
-WANTED = events.wanted({"umids": ["a*"], "severity": "warning", "search": "x", "since": "1"})
+WANTED = event_filter.wanted({"umids": ["a*"], "severity": "warning", "search": "x", "since": "1"})
 
 
 class Journal(RuleBasedStateMachine):

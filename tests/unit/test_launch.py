@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import launch
+from ansible_collections.uml.mconsole.plugins.module_utils._guest import console_log
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import kernel_arg_groups, kernel_args, launch
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import locks, parsing
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, UnansweredError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import bootline, bootwords, console_log, filelock
 
 PLACE = Place("web1", "/run/uml")
 NOTIFY = "mconsole=notify:/run/uml/.notify"
@@ -58,21 +59,21 @@ OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("options", "words"), OPTIONS, ids=[str(options) for options, _words in OPTIONS])
 def test_options_become_words(options: dict[str, Any], words: list[str]) -> None:
-    found = bootline.desired(options, "web1")
+    found = kernel_args.desired(options, "web1")
     assert sorted(word for group in found.values() for word in group) == sorted(words)
 
 
 @pytest.mark.parametrize(("options", "words"), OPTIONS, ids=[str(options) for options, _words in OPTIONS])
 def test_words_read_back_are_no_difference(options: dict[str, Any], words: list[str]) -> None:
-    wanted = bootline.desired(options, "web1")
-    line = bootline.compose(PLACE, wanted)
-    assert bootline.differences(wanted, bootwords.split(line)) == {}
+    wanted = kernel_args.desired(options, "web1")
+    line = kernel_args.compose(PLACE, wanted)
+    assert kernel_args.differences(wanted, kernel_arg_groups.split(line)) == {}
     assert line[:2] == ["umid=web1", "uml_dir=/run/uml"]
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"memory": "64MB"}, "no size"),
-    ({"memory": "-64M"}, "no size"),
+    ({"memory": "64MB"}, "not a size"),
+    ({"memory": "-64M"}, "not a size"),
     ({"notify": "n.sock"}, "relative path"),
     ({"root": {"read_only": True}}, "neither image nor hostfs nor initrd"),
     ({"root": {"image": "/i", "hostfs": "/"}}, "one of them"),
@@ -100,13 +101,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("options", "said"), REFUSED, ids=[str(options) for options, _said in REFUSED])
 def test_what_a_kernel_would_misread_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        bootline.desired(options, "web1")
+        kernel_args.desired(options, "web1")
 
 
 def test_defaults_give_way() -> None:
-    assert bootline.compose(PLACE, {})[2:] == DEFAULTS
-    wanted = bootline.desired({"devices": {"con0": "pts", "ubd0": "/i"}}, "web1")
-    assert bootline.compose(PLACE, wanted)[2:] == [NOTIFY, "ubd0=/i", "ssl=null", "con=null", "con0=pts"]
+    assert kernel_args.compose(PLACE, {})[2:] == DEFAULTS
+    wanted = kernel_args.desired({"devices": {"con0": "pts", "ubd0": "/i"}}, "web1")
+    assert kernel_args.compose(PLACE, wanted)[2:] == [NOTIFY, "ubd0=/i", "ssl=null", "con=null", "con0=pts"]
 
 
 @pytest.mark.parametrize(
@@ -119,16 +120,16 @@ def test_defaults_give_way() -> None:
     ids=["notify", "arguments", "none"],
 )
 def test_another_notify_socket_takes_the_place_of_the_shared_one(options: dict[str, Any], words: list[str]) -> None:
-    line = bootline.compose(PLACE, bootline.desired(options, "web1"))
+    line = kernel_args.compose(PLACE, kernel_args.desired(options, "web1"))
     assert [word for word in line if word.startswith("mconsole=")] == words
 
 
 def test_a_notify_path_that_is_not_one_word_is_left_out() -> None:
-    assert "notify" not in " ".join(bootline.compose(Place("web1", "/run/u m l"), {}))
+    assert "notify" not in " ".join(kernel_args.compose(Place("web1", "/run/u m l"), {}))
 
 
 def test_an_instance_of_before_gets_no_notify_socket_by_a_restart() -> None:
-    assert "mconsole=" not in " ".join(bootline.compose(PLACE, bootline.desired({"memory": "96M"}, "web1"), OLD))
+    assert "mconsole=" not in " ".join(kernel_args.compose(PLACE, kernel_args.desired({"memory": "96M"}, "web1"), OLD))
 
 
 OLD = [
@@ -145,28 +146,28 @@ OLD = [
 
 
 def test_what_is_not_wanted_otherwise_is_kept() -> None:
-    wanted = bootline.desired({"memory": "96M"}, "web1")
-    line = bootline.compose(PLACE, wanted, OLD)
+    wanted = kernel_args.desired({"memory": "96M"}, "web1")
+    line = kernel_args.compose(PLACE, wanted, OLD)
     assert set(line) == {"umid=web1", "uml_dir=/run/uml", "mem=96M", *OLD[4:]}
-    assert bootline.differences(wanted, bootwords.split(OLD[1:])) == {
+    assert kernel_args.differences(wanted, kernel_arg_groups.split(OLD[1:])) == {
         "memory": {"running": ["mem=64M"], "wanted": ["mem=96M"]}
     }
 
 
 def test_a_group_is_compared_as_a_whole_and_in_any_order() -> None:
-    actual = bootwords.split(OLD[1:])
-    assert bootline.differences(bootline.desired({"arguments": ["x=1", "quiet"]}, "old"), actual) == {}
-    assert set(bootline.differences(bootline.desired({"arguments": ["quiet"]}, "old"), actual)) == {"arguments"}
-    assert bootline.differences(bootline.desired({"memory": "65536k"}, "old"), actual) == {}
+    actual = kernel_arg_groups.split(OLD[1:])
+    assert kernel_args.differences(kernel_args.desired({"arguments": ["x=1", "quiet"]}, "old"), actual) == {}
+    assert set(kernel_args.differences(kernel_args.desired({"arguments": ["quiet"]}, "old"), actual)) == {"arguments"}
+    assert kernel_args.differences(kernel_args.desired({"memory": "65536k"}, "old"), actual) == {}
 
 
 def test_words_after_two_dashes_are_for_init() -> None:
-    assert bootwords.split(["mem=64M", "--", "mem=1"])["arguments"] == ["--", "mem=1"]
+    assert kernel_arg_groups.split(["mem=64M", "--", "mem=1"])["arguments"] == ["--", "mem=1"]
 
 
 @pytest.mark.parametrize(("text", "bytes_"), [("64M", 64 << 20), ("1g", 1 << 30), ("65536K", 64 << 20), ("123", 123)])
 def test_sizes(text: str, bytes_: int) -> None:
-    assert bootwords.size(text) == bytes_
+    assert parsing.parse_size(text) == bytes_
 
 
 # The console log.
@@ -243,11 +244,11 @@ def test_who_holds_a_disk_is_known(kind: str, reader: bool, writer: bool, tmp_pa
     command = [sys.executable, "-c", HOLD, str(path), kind]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
-        assert filelock.holder(str(path), False) == (holder.pid if reader else None)
-        assert filelock.holder(str(path), True) == (holder.pid if writer else None)
+        assert locks.holder(str(path), False) == (holder.pid if reader else None)
+        assert locks.holder(str(path), True) == (holder.pid if writer else None)
         holder.communicate(b"")
-    assert filelock.holder(str(path), True) is None
-    assert filelock.holder(str(tmp_path / "none"), True) is None
+    assert locks.holder(str(path), True) is None
+    assert locks.holder(str(tmp_path / "none"), True) is None
 
 
 def test_a_name_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path: Path) -> None:
@@ -256,7 +257,7 @@ def test_a_name_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path: Path) -> N
 
     def work() -> None:
         for _turn in range(20):
-            with filelock.named(str(tmp_path), "name", time.monotonic() + 30, "busy"):
+            with locks.named(str(tmp_path), "name", time.monotonic() + 30, "busy"):
                 inside.append(1)
                 most.append(len(inside))
                 inside.pop()
@@ -272,19 +273,19 @@ def test_a_name_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path: Path) -> N
 
 
 def test_who_waits_too_long_does_nothing(tmp_path: Path) -> None:
-    with filelock.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
+    with locks.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
         with pytest.raises(UnansweredError, match="busy; nothing was done"):
-            filelock.named(str(tmp_path), "name", time.monotonic() + 0.1, "busy").__enter__()
-        with filelock.named(str(tmp_path), "other", time.monotonic() + 1, "busy"):
+            locks.named(str(tmp_path), "name", time.monotonic() + 0.1, "busy").__enter__()
+        with locks.named(str(tmp_path), "other", time.monotonic() + 1, "busy"):
             pass
 
 
 def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
-    with filelock.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
+    with locks.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
         (left,) = tmp_path.iterdir()
         text = left.name
     (tmp_path / text).touch()
-    with filelock.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
+    with locks.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
         pass
     assert list(tmp_path.iterdir()) == []
 

@@ -11,10 +11,11 @@ import re
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._client import server
-from ansible_collections.uml.mconsole.plugins.module_utils._events import journal, patterns, recorder
+from ansible_collections.uml.mconsole.plugins.module_utils._collector import patterns, recorder
+from ansible_collections.uml.mconsole.plugins.module_utils._devices import disks
+from ansible_collections.uml.mconsole.plugins.module_utils._journal import journal
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import preflight
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import crew, names, sockets, wire
-from ansible_collections.uml.mconsole.plugins.module_utils._model import disks
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import names, parallel, reply_sockets, wire
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel
 from support import limits
 
@@ -25,11 +26,11 @@ ROWS = {
     "one console command": f"{wire.MAX_COMMAND} bytes",
     "one part of a reply": f"{wire.MAX_DATA} bytes",
     "a reply of which no part can be lost": (
-        f"{wire.SAFE_BURST} parts where the host lets us make no namespace, else {sockets.ROOMY_QUEUE + 1}"
+        f"{wire.SAFE_BURST} parts where the host lets us make no namespace, else {reply_sockets.ROOMY_QUEUE + 1}"
     ),
     "a reply altogether": f"{wire.MAX_PACKETS} parts ({wire.MAX_PACKETS * wire.MAX_DATA // MIB} MiB)",
     "an order to the local client": f"{server.MAX_ORDER // MIB} MiB",
-    "the instances of one task that are asked at the same time": f"{crew.MOST}",
+    "the instances of one task that are asked at the same time": f"{parallel.MAX_WORKERS}",
     "silence of a local client": f"{_channel.SILENCE:.0f} s",
     "a local client without a task": f"{_channel.IDLE} s",
     "disks": f"{disks.UNITS} (`ubd0` to `ubd{disks.UNITS - 1}`)",

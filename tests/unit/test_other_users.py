@@ -16,19 +16,19 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._backup.watchdog import ResumeWatchdog
 from ansible_collections.uml.mconsole.plugins.module_utils._client import server
-from ansible_collections.uml.mconsole.plugins.module_utils._events import door
-from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import census
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import instances, sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._collector import status_socket
+from ansible_collections.uml.mconsole.plugins.module_utils._files import copying
+from ansible_collections.uml.mconsole.plugins.module_utils._guest.snapshot import Snapshot
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import instance_report
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import instances, reply_sockets
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import NotAllowedError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
-from ansible_collections.uml.mconsole.plugins.module_utils._model import copying
-from ansible_collections.uml.mconsole.plugins.module_utils._model.guardian import Guardian
-from ansible_collections.uml.mconsole.plugins.module_utils._model.sight import Sight
 from support.fake import FakeConsole
 from support.fake_kernel import Disk, Kernel
-from support.operate import operate
-from support.users import NOBODY_IN_PARTICULAR, SOMEBODY_ELSE, as_user
+from support.run_as_user import NOBODY_IN_PARTICULAR, SOMEBODY_ELSE, as_user
+from support.run_operation import operate
 from support.wait import wait_until
 
 VICTIM, ATTACKER = NOBODY_IN_PARTICULAR, SOMEBODY_ELSE
@@ -43,17 +43,17 @@ def places(uml_dir: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     shared.chmod(0o1777)
     own.mkdir(0o700)
     os.chown(own, VICTIM, VICTIM)
-    monkeypatch.setattr(sockets, "bases", lambda: [str(shared), str(own)])
-    monkeypatch.setattr(door, "bases", lambda: [str(shared), str(own)])
+    monkeypatch.setattr(reply_sockets, "bases", lambda: [str(shared), str(own)])
+    monkeypatch.setattr(status_socket, "bases", lambda: [str(shared), str(own)])
     return shared, own
 
 
 def test_a_user_cannot_be_locked_out_by_who_was_first(places: tuple[Path, Path]) -> None:
     shared, own = places
-    assert as_user(VICTIM, sockets.private_directory) == str(shared / NAME)
+    assert as_user(VICTIM, reply_sockets.private_directory) == str(shared / NAME)
     (shared / NAME).rmdir()
     as_user(ATTACKER, (shared / NAME).mkdir)
-    assert as_user(VICTIM, sockets.private_directory) == str(own / NAME)
+    assert as_user(VICTIM, reply_sockets.private_directory) == str(own / NAME)
     assert stat.S_IMODE((own / NAME).stat().st_mode) == 0o700
 
 
@@ -62,22 +62,22 @@ def test_who_is_locked_out_everywhere_is_told_of_the_first(places: tuple[Path, P
     for folder in places:
         (folder / NAME).touch()
     with pytest.raises(NotAllowedError, match=f"^{shared / NAME} is not a directory of user {VICTIM}"):
-        as_user(VICTIM, sockets.private_directory)
+        as_user(VICTIM, reply_sockets.private_directory)
     assert list(own.iterdir()) == [own / NAME]
 
 
 def test_the_own_directory_counts_while_it_is_the_user_s_alone() -> None:
-    assert sockets.bases() == ["/run"]
-    assert as_user(VICTIM, sockets.bases) == ["/tmp"]
+    assert reply_sockets.bases() == ["/run"]
+    assert as_user(VICTIM, reply_sockets.bases) == ["/tmp"]
     folder = Path(f"/run/user/{VICTIM}")
     made = [each for each in (folder, folder.parent) if not each.exists()]
     folder.mkdir(parents=True)
     try:
-        assert as_user(VICTIM, sockets.bases) == ["/tmp"], "it is root's"
+        assert as_user(VICTIM, reply_sockets.bases) == ["/tmp"], "it is root's"
         os.chown(folder, VICTIM, VICTIM)
-        assert as_user(VICTIM, sockets.bases) == ["/tmp", str(folder)]
+        assert as_user(VICTIM, reply_sockets.bases) == ["/tmp", str(folder)]
         folder.chmod(0o777)
-        assert as_user(VICTIM, sockets.bases) == ["/tmp"]
+        assert as_user(VICTIM, reply_sockets.bases) == ["/tmp"]
     finally:
         for each in made:
             each.rmdir()
@@ -89,14 +89,14 @@ def test_a_collector_behind_its_door_is_found_wherever_that_is(places: tuple[Pat
     as_user(ATTACKER, lambda: (shared / NAME).mkdir(0o755))
 
     def ask() -> tuple[str, dict[str, object] | None]:
-        made = door.Door("/journal", lambda: {"pid": 7})
+        made = status_socket.StatusSocket("/journal", lambda: {"pid": 7})
         child = os.fork()
         if child == 0:
             with contextlib.suppress(BlockingIOError):
                 wait_until(lambda: made.answer() or os.getppid() == 1, 10, "asked")  # type: ignore[func-returns-value]
             os._exit(0)
         try:
-            return made.path, door.ask("/journal")
+            return made.path, status_socket.query("/journal")
         finally:
             os.kill(child, 9)
             os.waitpid(child, 0)
@@ -130,7 +130,7 @@ def test_what_lets_all_control_an_instance_is_named(uml_dir: Path, case: str) ->
         for name, mode in modes.items():
             (uml_dir / name).chmod(mode)
         (found,) = instances.discover([str(uml_dir)])
-        told = census.open_to_all(found)
+        told = instance_report.open_to_all(found)
         assert told == (os.path.normpath(uml_dir / expected) if expected else "")
         assert can_take_over(uml_dir, fake.console) is bool(expected)
         uml_dir.chmod(0o755)
@@ -154,7 +154,7 @@ def can_take_over(uml_dir: Path, console: Path) -> bool:
 
 def test_what_cannot_be_seen_is_not_called_safe(uml_dir: Path) -> None:
     gone = Instance(Place("gone", str(uml_dir)), None, False, (), "", (), None, 0)
-    assert census.open_to_all(gone) is None
+    assert instance_report.open_to_all(gone) is None
 
 
 # What can be seen of a process.
@@ -162,7 +162,10 @@ def test_what_cannot_be_seen_is_not_called_safe(uml_dir: Path) -> None:
 
 def test_the_guardian_s_words_tell_nothing(uml_dir: Path) -> None:
     """Every user may read the list of processes."""
-    with FakeConsole(uml_dir, "secret") as fake, Guardian(str(fake.console), str(uml_dir / "private"), 60) as guardian:
+    with (
+        FakeConsole(uml_dir, "secret") as fake,
+        ResumeWatchdog(str(fake.console), str(uml_dir / "private"), 60) as guardian,
+    ):
         assert guardian._child is not None
         words = Path(f"/proc/{guardian._child.pid}/cmdline").read_bytes()
     assert b"secret" not in words
@@ -176,7 +179,7 @@ def test_a_guardian_left_alone_still_knows_what_to_do(uml_dir: Path) -> None:
         fake.kernel.paused = True
         child = os.fork()
         if child == 0:
-            Guardian(str(fake.console), str(uml_dir / "part"), 60).__enter__()
+            ResumeWatchdog(str(fake.console), str(uml_dir / "part"), 60).__enter__()
             os._exit(0)
         os.waitpid(child, 0)
         wait_until(lambda: not (uml_dir / "part").exists(), 60, "what was unfinished is removed")
@@ -206,14 +209,14 @@ def test_a_removed_log_does_not_lead_to_another_file(uml_dir: Path, process: Cal
     log, precious = uml_dir / "log", uml_dir / "precious"
     precious.write_text("secret")
     pid = process(log)
-    assert census.log_of(pid) == str(log)
+    assert instance_report.log_of(pid) == str(log)
     log.unlink()
     assert os.readlink(f"/proc/{pid}/fd/1") == f"{log} (deleted)"
     (uml_dir / "log (deleted)").symlink_to(precious)
-    assert census.log_of(pid) is None
+    assert instance_report.log_of(pid) is None
     (uml_dir / "log (deleted)").unlink()
     (uml_dir / "log (deleted)").write_text("another file")
-    assert census.log_of(pid) is None
+    assert instance_report.log_of(pid) is None
 
 
 # The local client that stays.
@@ -260,7 +263,7 @@ def lie(uml_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     def backup(path: Path) -> str:
         kernel = Kernel(disks={1: Disk(str(path), size=1 << 20)})
         with FakeConsole(uml_dir, "a", kernel) as fake:
-            monkeypatch.setattr(Sight, "uid", lambda self: ATTACKER)
+            monkeypatch.setattr(Snapshot, "uid", lambda self: ATTACKER)
             given = {"umid": "a", "uml_dir": str(uml_dir), "dest": str(uml_dir / "backup"), "disks": ["ubd1"]}
             result = operate("disk_backup", False, None, **given, sync_timeout=0.1)
             assert fake.alive

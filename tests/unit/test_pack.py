@@ -34,12 +34,12 @@ def test_an_order_it_cannot_read_is_told_as_a_fault() -> None:
     assert "KeyError" in answer["fault"]
 
 
-def test_every_module_of_the_floors_travels() -> None:
+def test_every_module_of_the_layers_is_packed() -> None:
     source = pathlib.Path(_pack.__file__).parent.parent / "module_utils"
-    stems = {f"{_pack.PACKAGE}.{floor}" for floor in _pack.FLOORS} | {_pack.PACKAGE}
-    for floor in _pack.FLOORS:
+    stems = {f"{_pack.PACKAGE}.{layer}" for layer in _pack.LAYERS} | {_pack.PACKAGE}
+    for layer in _pack.LAYERS:
         stems |= {
-            f"{_pack.PACKAGE}.{floor}.{path.stem}" for path in (source / floor).glob("*.py") if path.stem != "__init__"
+            f"{_pack.PACKAGE}.{layer}.{path.stem}" for path in (source / layer).glob("*.py") if path.stem != "__init__"
         }
     assert set(_pack.sources()) == stems
 

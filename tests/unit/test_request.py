@@ -14,7 +14,7 @@ import pytest
 
 from support.fake import FakeConsole
 from support.fake_kernel import Kernel
-from support.operate import operate
+from support.run_operation import operate
 
 Run = Callable[..., dict[str, Any]]
 

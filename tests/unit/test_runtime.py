@@ -15,7 +15,7 @@ from ansible.plugins import loader
 from ansible.utils import plugin_docs
 
 from ansible_collections.uml.mconsole.plugins.module_utils._arguments import argument_spec
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import catalogue
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
 from support.paths import CHECKOUT
 
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
@@ -31,7 +31,7 @@ def documentation(module: str) -> dict[str, Any]:
 
 
 def test_every_module_is_an_operation() -> None:
-    assert sorted(catalogue.NAMES) == MODULES
+    assert sorted(registry.NAMES) == MODULES
 
 
 def test_every_module_is_in_the_action_group() -> None:
@@ -45,7 +45,7 @@ def test_every_module_goes_through_the_one_action() -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_an_operation_has_its_four_parts(name: str) -> None:
-    operation = catalogue.load(name)
+    operation = registry.load(name)
     assert operation.SCOPE in ("console", "name", "host")
     assert isinstance(operation.ARGUMENTS, dict)
     assert isinstance(operation.CONSTRAINTS, dict)
@@ -54,7 +54,7 @@ def test_an_operation_has_its_four_parts(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_no_path_would_be_expanded_on_the_controller(name: str) -> None:
-    spec = argument_spec(catalogue.load(name))["argument_spec"]
+    spec = argument_spec(registry.load(name))["argument_spec"]
     assert [key for key, value in spec.items() if value.get("type") == "path"] == []
 
 

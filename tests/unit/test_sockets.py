@@ -18,17 +18,17 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import hostproc, sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import procfs, reply_sockets
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import Error, NotAllowedError
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.sockets import (
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import (
     ROOMY_QUEUE,
-    Sockets,
+    ReplySockets,
     private_directory,
     sweep,
 )
 from support.fake import FakeConsole
-from support.users import NOBODY_IN_PARTICULAR, SOMEBODY_ELSE, as_user
+from support.run_as_user import NOBODY_IN_PARTICULAR, SOMEBODY_ELSE, as_user
 from support.wait import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -44,13 +44,13 @@ def base(uml_dir: Path) -> Path:
 @pytest.fixture
 def elsewhere(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the private directories of all users where nobody else's clients are."""
-    monkeypatch.setattr(sockets, "private_directory", lambda: private_directory(str(base)))
+    monkeypatch.setattr(reply_sockets, "private_directory", lambda: private_directory(str(base)))
 
 
 @pytest.fixture
-def maker(elsewhere: None) -> Iterator[Sockets]:
+def maker(elsewhere: None) -> Iterator[ReplySockets]:
     """Lend a maker of sockets."""
-    made = Sockets()
+    made = ReplySockets()
     yield made
     made.close()
 
@@ -172,7 +172,7 @@ def test_a_socket_that_waits_for_its_instance_alone_is_no_dead_one(base: Path) -
 # The socket of an exchange.
 
 
-def test_a_socket_is_private_and_gone_afterwards(maker: Sockets) -> None:
+def test_a_socket_is_private_and_gone_afterwards(maker: ReplySockets) -> None:
     before = descriptors()
     with maker.bound(False) as bound:
         status = os.lstat(bound.path)
@@ -182,7 +182,7 @@ def test_a_socket_is_private_and_gone_afterwards(maker: Sockets) -> None:
     assert descriptors() == before
 
 
-def test_the_owner_of_the_instance_may_answer(maker: Sockets) -> None:
+def test_the_owner_of_the_instance_may_answer(maker: ReplySockets) -> None:
     with maker.bound(False) as bound:
         bound.admit(NOBODY_IN_PARTICULAR)
         status = os.lstat(bound.path)
@@ -201,7 +201,7 @@ def sendable(path: str) -> bool:
         return True
 
 
-def test_no_two_sockets_have_one_path(maker: Sockets) -> None:
+def test_no_two_sockets_have_one_path(maker: ReplySockets) -> None:
     """A late answer goes to the path that asked."""
     paths = set()
     for _each in range(50):
@@ -213,7 +213,7 @@ def test_no_two_sockets_have_one_path(maker: Sockets) -> None:
 @pytest.mark.usefixtures("elsewhere")
 def test_an_ordinary_user_cannot_be_answered_by_another() -> None:
     def act() -> None:
-        with Sockets().bound(False) as bound:
+        with ReplySockets().bound(False) as bound:
             bound.admit(NOBODY_IN_PARTICULAR)
             bound.admit(SOMEBODY_ELSE)
 
@@ -222,30 +222,30 @@ def test_an_ordinary_user_cannot_be_answered_by_another() -> None:
         as_user(NOBODY_IN_PARTICULAR, act)
 
 
-def test_a_directory_that_was_cleaned_away_is_made_again(maker: Sockets) -> None:
+def test_a_directory_that_was_cleaned_away_is_made_again(maker: ReplySockets) -> None:
     shutil.rmtree(maker.directory)
     with maker.bound(False) as bound:
         assert os.path.exists(bound.path)
 
 
-def test_a_socket_that_was_cleaned_away_is_no_error(maker: Sockets) -> None:
+def test_a_socket_that_was_cleaned_away_is_no_error(maker: ReplySockets) -> None:
     with maker.bound(False) as bound:
         os.unlink(bound.path)
 
 
 def test_a_host_that_is_full_is_told_of(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "private_directory", lambda: str(base / "missing"))
-    monkeypatch.setattr(sockets, "sweep", lambda directory: None)
+    monkeypatch.setattr(reply_sockets, "private_directory", lambda: str(base / "missing"))
+    monkeypatch.setattr(reply_sockets, "sweep", lambda directory: None)
     before = descriptors()
     with pytest.raises(Error, match="this host cannot make a socket to be answered at in"):
-        Sockets().bound(False)
+        ReplySockets().bound(False)
     assert descriptors() == before
 
 
 # Roomy sockets.
 
 
-def hold(bound: sockets.Bound) -> int:
+def hold(bound: reply_sockets.ReplySocket) -> int:
     """Return how many datagrams a bound socket holds, up to 300."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
@@ -260,7 +260,7 @@ def hold(bound: sockets.Bound) -> int:
 
 def holds(long_reply: bool, roomy: bool = True) -> tuple[int, int]:
     """Return what a socket is said to hold, and what it does."""
-    maker = Sockets(roomy)
+    maker = ReplySockets(roomy)
     try:
         with maker.bound(long_reply) as bound:
             return bound.capacity, hold(bound)
@@ -279,22 +279,22 @@ def test_a_long_reply_has_room(uid: int) -> None:
     assert as_user(uid, lambda: holds(True, roomy=False)) == (HOST, min(HOST, 300))
 
 
-def test_the_host_s_own_queues_stay_as_they_are(maker: Sockets) -> None:
+def test_the_host_s_own_queues_stay_as_they_are(maker: ReplySockets) -> None:
     with maker.bound(True):
         assert int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 1 == HOST
 
 
-def test_where_no_namespace_is_allowed_there_is_no_room(maker: Sockets, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_namespace_is_allowed_there_is_no_room(maker: ReplySockets, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise OSError(1, "not here")
 
-    monkeypatch.setattr(sockets, "_enter_roomy_namespace", refuse)
+    monkeypatch.setattr(reply_sockets, "_enter_roomy_namespace", refuse)
     for _each in range(3):
         with maker.bound(True) as bound:
             assert bound.capacity == HOST
 
 
-def test_a_child_that_died_is_missed_by_nobody(maker: Sockets) -> None:
+def test_a_child_that_died_is_missed_by_nobody(maker: ReplySockets) -> None:
     maker.bound(True).__exit__()
     nursery = maker._nursery
     assert nursery is not None
@@ -307,8 +307,8 @@ def test_a_child_that_died_is_missed_by_nobody(maker: Sockets) -> None:
     assert capacities[-1] == HOST
 
 
-def test_a_child_that_hangs_is_not_waited_for(maker: Sockets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "_START_TIME", 0.2)
+def test_a_child_that_hangs_is_not_waited_for(maker: ReplySockets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_sockets, "_START_TIME", 0.2)
     maker.start()
     nursery = maker._nursery
     assert nursery is not None
@@ -323,16 +323,16 @@ def test_a_child_that_hangs_is_not_waited_for(maker: Sockets, monkeypatch: pytes
 @pytest.mark.usefixtures("elsewhere")
 def test_the_child_ends_with_its_parent() -> None:
     def start() -> int:
-        maker = Sockets()
+        maker = ReplySockets()
         maker.bound(True).__exit__()
         assert maker._nursery is not None
         return maker._nursery._pid
 
     child = as_user(0, start)
-    wait_until(lambda: not hostproc.alive(child), 60, f"the end of {child}")
+    wait_until(lambda: not procfs.alive(child), 60, f"the end of {child}")
 
 
-def test_the_child_keeps_nothing_of_ours_open(maker: Sockets) -> None:
+def test_the_child_keeps_nothing_of_ours_open(maker: ReplySockets) -> None:
     """Whoever waits for the end of a pipe of ours would wait for it."""
     reading, writing = os.pipe()
     maker.start()
@@ -341,14 +341,14 @@ def test_the_child_keeps_nothing_of_ours_open(maker: Sockets) -> None:
     os.close(reading)
 
 
-def test_sockets_of_the_child_are_inherited_by_nobody(maker: Sockets) -> None:
+def test_sockets_of_the_child_are_inherited_by_nobody(maker: ReplySockets) -> None:
     with maker.bound(True) as bound:
         assert not os.get_inheritable(bound.sock.fileno())
         assert maker._nursery is not None
         assert not any(os.get_inheritable(sock.fileno()) for sock in maker._nursery._ready)
 
 
-def test_closing_leaves_nothing(maker: Sockets) -> None:
+def test_closing_leaves_nothing(maker: ReplySockets) -> None:
     before = descriptors()
     maker.bound(True).__exit__()
     assert os.path.isdir(maker.directory)
@@ -358,8 +358,8 @@ def test_closing_leaves_nothing(maker: Sockets) -> None:
     assert not os.path.exists(maker._directory)
 
 
-def test_closing_leaves_what_others_use(maker: Sockets) -> None:
-    other = Sockets()
+def test_closing_leaves_what_others_use(maker: ReplySockets) -> None:
+    other = ReplySockets()
     with other.bound(False) as bound:
         maker.bound(False).__exit__()
         maker.close()
@@ -368,13 +368,13 @@ def test_closing_leaves_what_others_use(maker: Sockets) -> None:
     assert not os.path.exists(bound.path)
 
 
-def test_comers_and_goers_get_their_sockets(maker: Sockets) -> None:
+def test_comers_and_goers_get_their_sockets(maker: ReplySockets) -> None:
     """Each takes the directory along when it believes to be the last."""
     failed: list[Exception] = []
 
     def come_and_go() -> None:
         for _each in range(50):
-            mine = Sockets(roomy=False)
+            mine = ReplySockets(roomy=False)
             try:
                 mine.bound(False).__exit__()
             except Exception as err:
@@ -392,7 +392,7 @@ def test_comers_and_goers_get_their_sockets(maker: Sockets) -> None:
 # Many exchanges.
 
 
-def test_two_thousand_exchanges_leave_nothing(uml_dir: Path, maker: Sockets) -> None:
+def test_two_thousand_exchanges_leave_nothing(uml_dir: Path, maker: ReplySockets) -> None:
     with FakeConsole(uml_dir) as fake:
         console = Console(str(fake.console), sockets=maker)
         console.proc("uptime")
@@ -405,7 +405,7 @@ def test_two_thousand_exchanges_leave_nothing(uml_dir: Path, maker: Sockets) -> 
         assert os.listdir(maker.directory) == names
 
 
-def test_failed_exchanges_leave_nothing(uml_dir: Path, maker: Sockets) -> None:
+def test_failed_exchanges_leave_nothing(uml_dir: Path, maker: ReplySockets) -> None:
     maker.bound(False).__exit__()
     before, names = descriptors(), os.listdir(maker.directory)
     for _each in range(100):
@@ -414,7 +414,7 @@ def test_failed_exchanges_leave_nothing(uml_dir: Path, maker: Sockets) -> None:
     assert (descriptors(), os.listdir(maker.directory)) == (before, names)
 
 
-def test_threads_share_the_child(maker: Sockets) -> None:
+def test_threads_share_the_child(maker: ReplySockets) -> None:
     capacities: list[int] = []
 
     def take() -> None:

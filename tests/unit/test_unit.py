@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import unit
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import systemd_unit
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle.launch import Launch
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, NotAllowedError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Place
@@ -22,9 +22,9 @@ PLACE = Place("web1", "/srv/uml")
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Lend a VM host that systemd runs, as far as files tell, where this user is root and the role has been."""
     (tmp_path / "template").touch()
-    monkeypatch.setattr(unit, "_BOOTED", str(tmp_path))
-    monkeypatch.setattr(unit, "TEMPLATE", str(tmp_path / "template"))
-    monkeypatch.setattr(unit, "FOLDER", str(tmp_path / "units"))
+    monkeypatch.setattr(systemd_unit, "_BOOTED", str(tmp_path))
+    monkeypatch.setattr(systemd_unit, "TEMPLATE", str(tmp_path / "template"))
+    monkeypatch.setattr(systemd_unit, "FOLDER", str(tmp_path / "units"))
     monkeypatch.setattr("os.geteuid", lambda: 0)
     return tmp_path
 
@@ -35,39 +35,39 @@ def launch(place: Place) -> Launch:
 
 
 def test_where_all_is_there_systemd_can_keep_it(host: Path) -> None:
-    unit.check(PLACE)
-    assert unit.place_of("web1") is None
-    unit._write("web1", launch(PLACE))
-    assert unit.place_of("web1") == PLACE
-    unit.check(PLACE)
+    systemd_unit.check(PLACE)
+    assert systemd_unit.place_of("web1") is None
+    systemd_unit._write("web1", launch(PLACE))
+    assert systemd_unit.place_of("web1") == PLACE
+    systemd_unit.check(PLACE)
     assert ((host / "units" / "web1.json").stat().st_mode & 0o777, len(list((host / "units").iterdir()))) == (0o600, 1)
 
 
 def test_who_is_not_root_is_told_so(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(NotAllowedError, match="the unit of web1 is root's; run the task as root"):
-        unit.check(PLACE)
+        systemd_unit.check(PLACE)
 
 
 def test_without_systemd_or_the_template_there_is_no_unit(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (host / "template").unlink()
     with pytest.raises(InputError, match="is not there; the role uml"):
-        unit.check(PLACE)
-    monkeypatch.setattr(unit, "_BOOTED", str(host / "nothing"))
+        systemd_unit.check(PLACE)
+    monkeypatch.setattr(systemd_unit, "_BOOTED", str(host / "nothing"))
     with pytest.raises(InputError, match="systemd does not run this VM host"):
-        unit.check(PLACE)
+        systemd_unit.check(PLACE)
 
 
 @pytest.mark.parametrize("umid", ["a b", "*", "web@1", "-a", ".a", "a\\x20b", "\xe4", "a\n"])
 def test_a_name_that_systemctl_would_take_otherwise_is_refused(umid: str, host: Path) -> None:
     with pytest.raises(InputError, match="is no name for a unit"):
-        unit.check(Place(umid, "/srv/uml"))
+        systemd_unit.check(Place(umid, "/srv/uml"))
 
 
 def test_a_name_has_one_unit_on_a_machine(host: Path) -> None:
-    unit._write("web1", launch(Place("web1", "/elsewhere")))
+    systemd_unit._write("web1", launch(Place("web1", "/elsewhere")))
     with pytest.raises(InputError, match="is that of the instance of that name in /elsewhere"):
-        unit.check(PLACE)
+        systemd_unit.check(PLACE)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"launch": {"place": 3}}', '{"launch": {"place": ["a"]}}'])
@@ -75,7 +75,7 @@ def test_a_broken_description_is_named(text: str, host: Path) -> None:
     (host / "units").mkdir()
     (host / "units" / "web1.json").write_text(text)
     with pytest.raises(InputError, match="does not say how web1 is launched"):
-        unit.place_of("web1")
+        systemd_unit.place_of("web1")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,6 @@ def test_a_broken_description_is_named(text: str, host: Path) -> None:
     ],
 )
 def test_the_control_group_tells_who_keeps_it(groups: str, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit.hostproc, "read_text", lambda path: groups)
-    assert unit.keeps(4711, "web1") is kept
-    assert unit.keeps(None, "web1") is False
+    monkeypatch.setattr(systemd_unit.procfs, "read_text", lambda path: groups)
+    assert systemd_unit.owns(4711, "web1") is kept
+    assert systemd_unit.owns(None, "web1") is False

@@ -21,9 +21,9 @@ import time
 from typing import IO, Any, Callable, Dict, Set
 
 from .._mconsole.errors import InputError
-from .._mconsole.sockets import Sockets
-from .._operations.catalogue import load
+from .._mconsole.reply_sockets import ReplySockets
 from .._operations.perform import failure, perform
+from .._operations.registry import load
 
 _ORDER_TIME = 30.0  # seconds that a controller may take to give its order, or to take an answer
 _NAP = 1.0  # seconds between looks at whether the last conversation has ended
@@ -31,7 +31,7 @@ BEAT = 2.0  # seconds between signs of life while an operation runs
 MAX_ORDER = 64 << 20  # bytes
 _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 Answer = Dict[str, Any]
-_sockets = Sockets()
+_sockets = ReplySockets()
 
 
 def take_listener() -> socket.socket:

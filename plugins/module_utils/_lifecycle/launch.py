@@ -15,13 +15,13 @@ import threading
 import time
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Tuple
 
-from .._mconsole import hostproc, instances
+from .._guest import console_log
+from .._mconsole import instances, procfs
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError, NotAllowedError, UnansweredError
 from .._mconsole.instances import Place
-from .._mconsole.sockets import Sockets
-from .._model import console_log
-from .._model.bootline import PATH
+from .._mconsole.reply_sockets import ReplySockets
+from .kernel_args import PATH
 
 _POLL = 0.01
 _SENSIBLE = 0o022  # umask: whoever may write to a console controls its instance
@@ -41,7 +41,7 @@ os.execv(sys.argv[6], sys.argv[6:])
 """
 
 
-class Identity(NamedTuple):
+class RunAs(NamedTuple):
     """The user that an instance runs as, where that is not the running one."""
 
     uid: int
@@ -60,7 +60,7 @@ class Launch(NamedTuple):
     environment: Dict[str, str]
     cwd: str
     log: str
-    identity: Optional[Identity] = None
+    identity: Optional[RunAs] = None
     log_file: Optional[Tuple[int, int]] = None
 
 
@@ -102,7 +102,7 @@ def start(launch: Launch) -> Started:
     owner = launch.identity.uid if launch.identity else None
     descriptor = console_log.open_log(launch.log, owner, launch.log_file)
     try:
-        with hostproc.fixed_addresses():
+        with procfs.fixed_addresses():
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 _command(launch),
                 stdin=subprocess.DEVNULL,
@@ -137,14 +137,14 @@ def _command(launch: Launch) -> List[str]:
 
 def _umask() -> int:
     """Return this process's umask without changing it; a console that others may write to is theirs."""
-    found = re.search(r"^Umask:\s*([0-7]+)", hostproc.read_text("/proc/self/status"), re.MULTILINE)
+    found = re.search(r"^Umask:\s*([0-7]+)", procfs.read_text("/proc/self/status"), re.MULTILINE)
     return int(found.group(1), 8) if found else 0
 
 
 # Waiting.
 
 
-def wait(started: Started, sockets: Optional[Sockets], deadline: float, ready: Callable[[Started], bool]) -> None:
+def wait(started: Started, sockets: Optional[ReplySockets], deadline: float, ready: Callable[[Started], bool]) -> None:
     """Wait until the kernel's console answers and it is ready.
 
     :raises Error: when it ended, when it took another name, or when the deadline passed
@@ -211,10 +211,10 @@ def _has_own_name(started: Started) -> bool:
 
     :raises InputError: when somebody else is, so that ours took a random name; ours is ended
     """
-    pid = hostproc.read_pid(started.launch.place.pid_file)
+    pid = procfs.read_pid(started.launch.place.pid_file)
     if pid is None or pid == started.process.pid:
         return pid is not None
-    if not hostproc.alive(pid):
+    if not procfs.alive(pid):
         return False
     started.process.terminate()
     umid = started.launch.place.umid
@@ -223,7 +223,7 @@ def _has_own_name(started: Started) -> bool:
     )
 
 
-def answers(where: Place, sockets: Optional[Sockets]) -> bool:
+def answers(where: Place, sockets: Optional[ReplySockets]) -> bool:
     """Tell whether a console answers, without waiting long."""
     if not os.path.exists(where.console):
         return False
@@ -233,12 +233,12 @@ def answers(where: Place, sockets: Optional[Sockets]) -> bool:
         return False
 
 
-def identity_of(pid: int) -> Optional[Identity]:
+def identity_of(pid: int) -> Optional[RunAs]:
     """Return the user that a process runs as, or None when it is the running one.
 
     :raises NotAllowedError: when it is another and this user is not root
     """
-    lines = (line.partition(":") for line in hostproc.read_text(f"/proc/{pid}/status").splitlines())
+    lines = (line.partition(":") for line in procfs.read_text(f"/proc/{pid}/status").splitlines())
     found = {name: text.split() for name, _colon, text in lines if name in ("Uid", "Gid", "Groups")}
     uid = int(found["Uid"][1]) if "Uid" in found else os.geteuid()
     if uid == os.geteuid():
@@ -246,4 +246,4 @@ def identity_of(pid: int) -> Optional[Identity]:
     if os.geteuid() != 0:
         owner = instances.user_name(uid)
         raise NotAllowedError(f"process {pid} belongs to {owner}; run the task as that user", pid=pid)
-    return Identity(uid, int(found["Gid"][1]), tuple(map(int, found.get("Groups", ()))))
+    return RunAs(uid, int(found["Gid"][1]), tuple(map(int, found.get("Groups", ()))))

@@ -12,17 +12,16 @@ import stat
 import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from .._mconsole import hostproc, instances, states
+from .._mconsole import instances, procfs, states
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError, NotAllowedError, NotThereError, UnansweredError, UnverifiedError
 from .._mconsole.instances import Instance, Place
 from .._mconsole.states import Probe
-from .._model import bootline, bootwords
-from .._model.sync import Plan, State, changing
-from .._model.task import Task
-from . import census, ladder, launch, origin, preflight, unit
+from .._task.reconcile import Change, State, changing
+from .._task.task import Task
+from . import instance_report, kernel_arg_groups, kernel_args, launch, launch_spec, preflight, shutdown, systemd_unit
 from .launch import Launch
-from .ready import Ready
+from .readiness import Readiness
 
 ABSENT = Probe("absent", "")
 _UP = ("running", "paused")
@@ -55,7 +54,7 @@ _STEPS: Dict[Tuple[str, str], Tuple[str, ...]] = {
 }
 
 
-class Sighting(NamedTuple):
+class Observation(NamedTuple):
     """What is there: the instance (None when nothing is), and how it is."""
 
     instance: Optional[Instance]
@@ -75,14 +74,14 @@ class Sighting(NamedTuple):
 class Lifecycle:
     """One instance on its way to ``desired``: to be read, planned for, and changed by its steps."""
 
-    def __init__(self, task: Task, wanted: bootwords.Words, ready: Ready) -> None:
+    def __init__(self, task: Task, wanted: kernel_arg_groups.Words, ready: Readiness) -> None:
         self._task = task
         self._wanted = wanted
         self._ready = ready
         self._desired = str(task.params["state"])
         self._launch: Optional[Launch] = None
-        self.sighting = Sighting(None, ABSENT)
-        self.stop: Optional[ladder.Stop] = None
+        self.sighting = Observation(None, ABSENT)
+        self.stop: Optional[shutdown.Stop] = None
         self._is_declared = False  # a unit of systemd is for it
         self._kept = False  # by that unit, now or when it was last there
         self._has_unit = False  # or had or wants one, so that it is told whether it starts at boot
@@ -99,14 +98,14 @@ class Lifecycle:
 
     def read(self, task: Task) -> State:
         """Return the state of the instance, and of its boot line the groups that are wanted."""
-        self.sighting = see(task)
+        self.sighting = probe_place(task)
         if self._desired in _UP:
             self._wait_for_boot()
         state: State = {"state": self.sighting.state}
         found = self.sighting.instance
         if self.sighting.is_up and found is not None:
             actual = _boot_line(found)
-            self.differences = bootline.differences(self._wanted, actual)
+            self.differences = kernel_args.differences(self._wanted, actual)
             state.update({"boot_line": {group: actual[group] for group in self._wanted}} if self._wanted else {})
         self._read_unit(state)
         return state
@@ -115,12 +114,12 @@ class Lifecycle:
         """Look whether systemd keeps the instance, and whether that is as wanted."""
         place, wanted = self._task.place, self._task.params.get("supervisor")
         pid = self.sighting.instance.pid if self.sighting.is_up and self.sighting.instance else None
-        self._is_declared = unit.place_of(place.umid) == place
-        self._kept = unit.keeps(pid, place.umid) if pid else self._is_declared
+        self._is_declared = systemd_unit.place_of(place.umid) == place
+        self._kept = systemd_unit.owns(pid, place.umid) if pid else self._is_declared
         self._has_unit = self._has_unit or bool(wanted) or self._kept
         actual = "systemd" if self._kept else "none"
         if self._has_unit:
-            state.update(supervisor=actual, starts_at_boot=self._is_declared and unit.is_enabled(place.umid))
+            state.update(supervisor=actual, starts_at_boot=self._is_declared and systemd_unit.is_enabled(place.umid))
         if pid and wanted not in (None, actual):
             self.differences["supervisor"] = {"running": [actual], "wanted": [str(wanted)]}
 
@@ -140,7 +139,7 @@ class Lifecycle:
                 self._give_up_on_boot()
                 return
             time.sleep(_POLL)
-            self.sighting = see(self._task)
+            self.sighting = probe_place(self._task)
 
     def _boots(self) -> bool:
         if self.sighting.state == "running":
@@ -163,7 +162,7 @@ class Lifecycle:
 
     # What is to be done.
 
-    def plan(self, before: State) -> Plan:
+    def plan(self, before: State) -> Change:
         """Return the steps; all that can go wrong with a start is looked for now, before anything is stopped.
 
         :raises Error: when the state cannot be reached from what is there
@@ -183,7 +182,7 @@ class Lifecycle:
             predicted.pop("boot_line", None)
         if self._has_unit:
             predicted.update(self._predicted_unit(before, steps))
-        return Plan(self._commands(steps), predicted, self._reason(steps), steps)
+        return Change(self._commands(steps), predicted, self._reason(steps), steps)
 
     def _steps(self) -> Tuple[str, ...]:
         there = self.sighting.state
@@ -202,14 +201,14 @@ class Lifecycle:
 
     def _unit_steps(self, before: State, steps: Sequence[str]) -> Tuple[str, ...]:
         """Return the step after which the VM host starts the instance when it boots, or does so no longer."""
-        if unit.is_inside(self._task.umid):
+        if systemd_unit.is_inside(self._task.umid):
             return ()  # systemd itself stops it, and will start it when the VM host boots
         wanted, is_ended = self._task.params.get("supervisor"), self._desired in ("stopped", "absent")
         if is_ended and not self._is_declared and not self._kept:
             return ()
         is_left = self._kept and self.sighting.is_up and "stop" not in steps
         if self._by_unit or (self._kept and not is_left):
-            unit.check(self._task.place)
+            systemd_unit.check(self._task.place)
         if is_ended or (wanted == "none" and not is_left):
             return ("disable",) if self._is_declared else ()
         will_be_kept = self._by_unit and (is_left or "start" in steps)
@@ -238,9 +237,9 @@ class Lifecycle:
         if self.sighting.state not in _UP:
             return []
         wake = ["go"] if paused else []
-        if "shutdown" in ways and not paused and ladder.guest_handles_cad(self._task.console):
+        if "shutdown" in ways and not paused and shutdown.guest_handles_cad(self._task.console):
             return [*wake, "cad"]
-        return [*wake, *ladder.SYNC, "halt"] if "halt" in ways else wake
+        return [*wake, *shutdown.SYNC, "halt"] if "halt" in ways else wake
 
     def _check_owner(self) -> None:
         """Refuse to act on a process of one user because of a pid file that another one could write."""
@@ -255,8 +254,8 @@ class Lifecycle:
 
     def _prepare(self) -> Launch:
         found = self.sighting.instance
-        old = origin.of(found) if found is not None else None
-        wanted = origin.compose(self._task.params, self._task.place, self._wanted, old)
+        old = launch_spec.from_running(found) if found is not None else None
+        wanted = launch_spec.merge(self._task.params, self._task.place, self._wanted, old)
         own = (found.pid or 0, *found.members) if found is not None else ()
         dare = bool(self._task.params["force"]) or (old is not None and "memory" not in self._wanted)
         for text in preflight.check(wanted, dare, own):
@@ -266,7 +265,7 @@ class Lifecycle:
 
     # Doing it.
 
-    def apply(self, task: Task, plan: Plan) -> None:
+    def apply(self, task: Task, plan: Change) -> None:
         """Do the steps, each proven before the next."""
         table: Dict[str, Callable[[], None]] = {
             "resume": self._resume,
@@ -274,8 +273,8 @@ class Lifecycle:
             "stop": self._stop,
             "clear": self._clear,
             "start": self._start,
-            "enable": lambda: unit.enable(task.umid),
-            "disable": lambda: unit.forget(task.umid),
+            "enable": lambda: systemd_unit.enable(task.umid),
+            "disable": lambda: systemd_unit.remove(task.umid),
         }
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError, NotThereError):  # what is not there yet has no pid file
@@ -292,7 +291,7 @@ class Lifecycle:
 
     def _command(self, text: str, state: str) -> None:
         self._task.console.command(text)
-        found = see(self._task)
+        found = probe_place(self._task)
         if found.state != state:
             raise UnverifiedError(
                 f"{self._task.umid} said OK to {text!r}, and it is {found.state}, not {state}", umid=self._task.umid
@@ -303,13 +302,13 @@ class Lifecycle:
         if found is None:
             return
         params = self._task.params
-        way = ladder.Ladder(
+        way = shutdown.Shutdown(
             found, self.sighting.state, self._console(), params["stop_by"], float(params["stop_timeout"])
         )
-        self.stop = way.descend()
-        ladder.kill_members(found)
+        self.stop = way.run()
+        shutdown.kill_members(found)
         if self._kept:
-            unit.stop(self._task.umid)
+            systemd_unit.stop(self._task.umid)
         remove(self._task.place, found.pid)
 
     def sent(self) -> List[str]:
@@ -327,7 +326,7 @@ class Lifecycle:
         found = self.sighting.instance
         if found is not None:
             if not found.alive:
-                ladder.kill_members(found)
+                shutdown.kill_members(found)
             remove(self._task.place, found.pid)
 
     def _start(self) -> None:
@@ -335,18 +334,18 @@ class Lifecycle:
             return
         deadline = self.deadline
         with self._ready.listening(self._launch):
-            started = (unit if self._by_unit else launch).start(self._launch)
+            started = (systemd_unit if self._by_unit else launch).start(self._launch)
             try:
                 self._ready.wait(started, self._task.sockets, deadline)
             except Error:
                 if started.process.poll() is not None:
                     if self._by_unit:
-                        unit.give_up(self._task.umid)
+                        systemd_unit.give_up(self._task.umid)
                     remove(self._task.place, started.process.pid)
                 raise
 
 
-def settle(task: Task) -> Place:
+def resolve_place(task: Task) -> Place:
     """Return the place that a task means: its own, or where else this user's one instance of that name runs.
 
     Instances of other users are theirs: they are only pointed out, since a task may start or remove what it means.
@@ -370,10 +369,10 @@ def settle(task: Task) -> Place:
     return own[0] if own else task.place
 
 
-def see(task: Task) -> Sighting:
+def probe_place(task: Task) -> Observation:
     """Return what there is of an instance now."""
-    found = instances.look(task.place)
-    return Sighting(found, states.probe(found, task.sockets, task.timeout) if found is not None else ABSENT)
+    found = instances.find_instance(task.place)
+    return Observation(found, states.probe(found, task.sockets, task.timeout) if found is not None else ABSENT)
 
 
 def _predicted(desired: str, steps: Sequence[str], there: str) -> str:
@@ -390,7 +389,7 @@ def remove(where: Place, pid: Optional[int]) -> None:
 
     :raises NotAllowedError: when this user may not, or when something else is in it
     """
-    if hostproc.read_pid(where.pid_file) not in (pid, None):
+    if procfs.read_pid(where.pid_file) not in (pid, None):
         return
     try:
         folder = os.open(where.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -410,12 +409,12 @@ def remove(where: Place, pid: Optional[int]) -> None:
         os.close(folder)
 
 
-def console_log_of(sighting: Sighting) -> str:
+def console_log_of(sighting: Observation) -> str:
     """Return the file that the instance's console goes to, or nothing when it cannot be seen."""
     found = sighting.instance
-    return census.log_of(found.pid) or "" if found is not None and found.alive and found.pid else ""
+    return instance_report.log_of(found.pid) or "" if found is not None and found.alive and found.pid else ""
 
 
-def _boot_line(found: Instance) -> bootwords.Words:
+def _boot_line(found: Instance) -> kernel_arg_groups.Words:
     """Return by what words an instance runs; its kernel is the file, which may have been replaced since."""
-    return {**bootwords.split(found.argv[1:]), "kernel": [census.kernel_path(found) or ""]}
+    return {**kernel_arg_groups.split(found.argv[1:]), "kernel": [instance_report.kernel_path(found) or ""]}

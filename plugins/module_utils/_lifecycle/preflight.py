@@ -15,11 +15,10 @@ import re
 import stat
 from typing import Callable, Dict, List, Pattern, Sequence, Tuple
 
-from .._mconsole import instances
+from .._mconsole import instances, locks, parsing
 from .._mconsole.errors import InputError, NotAllowedError, NotThereError
 from .._mconsole.names import MAX_SOCKET_PATH
 from .._mconsole.wire import encode_text
-from .._model import bootwords, filelock
 from .launch import Launch
 
 LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting
@@ -76,7 +75,7 @@ def _check_log(launch: Launch) -> None:
 def _check_memory(launch: Launch, force: bool) -> List[str]:
     """Refuse too little memory, and point out what may be too little."""
     words = [word[4:] for word in launch.argv if word.startswith("mem=")]
-    wanted = bootwords.size(words[-1]) if words else LEAST_MEMORY
+    wanted = parsing.parse_size(words[-1]) if words else LEAST_MEMORY
     if wanted < LEAST_MEMORY and not force:
         raise InputError(f"memory is {words[-1]}, and with less than 64M kernels die while booting; say force to try")
     warnings = _check_room(launch, wanted, force)
@@ -131,7 +130,7 @@ def _check_usable(path: str, flags: str, own: Sequence[int]) -> None:
     read_only = "r" in flags
     if not read_only and not os.access(path, os.W_OK):
         raise NotAllowedError(f"the disk file {path} is not writable by this user; say read_only", path=path)
-    holder = filelock.holder(path, not read_only) if "c" not in flags else None
+    holder = locks.holder(path, not read_only) if "c" not in flags else None
     if holder is None or holder in own:
         return
     name = next((each.place.umid for each in instances.discover() if each.pid == holder), None)

@@ -15,17 +15,10 @@ import stat
 import time
 from typing import Callable, List, Optional, Tuple
 
-from . import commands, dangers, hostproc
-from .errors import (
-    InputError,
-    NotAllowedError,
-    NotThereError,
-    ProtocolError,
-    RefusedError,
-    UnansweredError,
-)
+from . import commands, dangers, procfs
+from .errors import InputError, NotAllowedError, NotThereError, ProtocolError, RefusedError, UnansweredError
 from .names import MAX_SOCKET_PATH
-from .sockets import ROOMY_QUEUE, Bound, Sockets
+from .reply_sockets import ROOMY_QUEUE, ReplySocket, ReplySockets
 from .wire import MAX_DATAGRAM, SAFE_BURST, Assembly, Packet, Reply, Request, decode_text, encode_text
 
 TIMEOUT = 5.0
@@ -39,7 +32,7 @@ _DISK_DRIVER = re.compile(r"^ *[0-9]+ ubd$", re.MULTILINE)
 _RELEASE = re.compile(r".* ([0-9]+\.[0-9]\S*) #", re.DOTALL)  # after a node name that may hold anything
 
 
-class Console(dangers.Situation):
+class Console(dangers.DangerContext):
     """The console of one instance.
 
     ``path`` is its socket, ``timeout`` seconds bound each exchange; ``read_only`` makes every command that
@@ -51,7 +44,7 @@ class Console(dangers.Situation):
         path: str,
         umid: str = "",
         timeout: float = TIMEOUT,
-        sockets: Optional[Sockets] = None,
+        sockets: Optional[ReplySockets] = None,
         read_only: bool = False,
         log: Optional[Callable[[str], None]] = None,
     ) -> None:
@@ -91,7 +84,7 @@ class Console(dangers.Situation):
         if self.read_only and command.changes:
             raise AssertionError(f"a command that changes something was planned in check mode: {text!r}")
         if not force:
-            dangers.consult(command, self)
+            dangers.refuse_if_dangerous(command, self)
         return self.exchange(command.request, command.word.long_reply, timeout)
 
     def ask(self, text: str) -> Optional[str]:
@@ -143,7 +136,7 @@ class Console(dangers.Situation):
         if self._log is not None:
             self._log(request.text)
 
-    def _collect(self, bound: Bound, capacity: int, deadline: float, text: str) -> Reply:
+    def _collect(self, bound: ReplySocket, capacity: int, deadline: float, text: str) -> Reply:
         """Return the reply, or what came of it by the deadline, marked as truncated."""
         try:
             bound.sock.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -235,7 +228,7 @@ class Console(dangers.Situation):
         A stopped kernel makes its console socket blocking (mconsole_stop); no command tells.
         """
         end = self._kernel_end()
-        flags = hostproc.descriptor_flags(*end) if end is not None else None
+        flags = procfs.descriptor_flags(*end) if end is not None else None
         return None if flags is None else not flags & os.O_NONBLOCK
 
     def drives_disks(self) -> bool:
@@ -266,7 +259,7 @@ class Console(dangers.Situation):
 
     def pid(self) -> Optional[int]:
         """Return the instance's main process from its pid file, or None."""
-        return hostproc.read_pid(os.path.join(os.path.dirname(self.path), "pid"))
+        return procfs.read_pid(os.path.join(os.path.dirname(self.path), "pid"))
 
     # The other end of the socket, in the instance's main process.
 
@@ -276,7 +269,7 @@ class Console(dangers.Situation):
             status = os.lstat(self.path)
         except OSError:
             return None
-        _settle(status)
+        _wait_until_listening(status)
         made = (status.st_ino, status.st_ctime_ns)
         if self._found is None or self._found[0] != made:
             self._found = self._look_for_kernel_end(made)
@@ -287,13 +280,13 @@ class Console(dangers.Situation):
         if pid is None:
             return None
         name = os.path.basename(os.path.dirname(self.path))  # it may know itself by a relative path
-        descriptor = hostproc.socket_descriptor(pid, hostproc.socket_inodes(pid, f"{name}/mconsole"))
+        descriptor = procfs.socket_descriptor(pid, procfs.socket_inodes(pid, f"{name}/mconsole"))
         return None if descriptor is None else (made, pid, descriptor)
 
     def _send_room(self) -> int:
         """Return how many datagrams the kernel can have under way to us, which is made as many as may be."""
         end = self._kernel_end()
-        size = hostproc.widen(*end, ROOMY_QUEUE * _PACKET_COST) if end is not None else None
+        size = procfs.widen(*end, ROOMY_QUEUE * _PACKET_COST) if end is not None else None
         return (size or _SEND_ROOM) // _PACKET_COST
 
 
@@ -323,11 +316,11 @@ def _connect(sock: socket.socket, path: str) -> os.stat_result:
         sock.connect(f"/proc/self/fd/{handle}")
     finally:
         os.close(handle)
-    _settle(found)
+    _wait_until_listening(found)
     return found
 
 
-def _settle(found: os.stat_result) -> None:
+def _wait_until_listening(found: os.stat_result) -> None:
     """Wait until a kernel that has just made its socket listens to it, too.
 
     It makes the socket first (mconsole_kern.c mconsole_init). For a moment this is blocking, as that of a paused kernel
@@ -360,4 +353,4 @@ def _next(sock: socket.socket, assembly: Assembly, left: float) -> bytes:
         return b""
 
 
-_shared = Sockets()
+_shared = ReplySockets()

@@ -17,7 +17,7 @@ from .commands import WORDS, Command
 from .errors import DangerError
 
 
-class Situation:
+class DangerContext:
     """What a row may ask about an instance; a console is one."""
 
     umid: str
@@ -48,7 +48,7 @@ class Danger(NamedTuple):
 
     name: str
     words: Tuple[str, ...]
-    applies: Callable[[Command, Situation], bool]
+    applies: Callable[[Command, DangerContext], bool]
     reason: str
 
 
@@ -65,44 +65,44 @@ MEMORY_FLOOR = 4 << 20  # bytes; with 2 MiB or less available, some guests panic
 _DISK = re.compile(r"ubd(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*|[a-p])")  # numbers as the kernel's strtoul reads them
 
 
-def _old(situation: Situation) -> bool:
+def _old(situation: DangerContext) -> bool:
     """Tell whether the kernel is of the 6.x series or older (or unknown)."""
     major = situation.release().partition(".")[0]
     return not major.isdigit() or int(major) < 7
 
 
-def _while_paused(command: Command, situation: Situation) -> bool:
+def _while_paused(command: Command, situation: DangerContext) -> bool:
     asks = command.word.name == "config" and not command.changes
     return not asks and bool(situation.paused())
 
 
-def _ends_while_paused(command: Command, situation: Situation) -> bool:
+def _ends_while_paused(command: Command, situation: DangerContext) -> bool:
     return bool(situation.paused()) and _old(situation)
 
 
-def _endless_file(command: Command, situation: Situation) -> bool:
+def _endless_file(command: Command, situation: DangerContext) -> bool:
     return _ENDLESS.fullmatch(posixpath.normpath(command.argument).lstrip("/")) is not None
 
 
-def _task_list(command: Command, situation: Situation) -> bool:
+def _task_list(command: Command, situation: DangerContext) -> bool:
     return command.argument[0] == "t" and _old(situation)
 
 
-def _deadly_key(command: Command, situation: Situation) -> bool:
+def _deadly_key(command: Command, situation: DangerContext) -> bool:
     return command.argument[0] in "bcefijo"
 
 
-def _no_disk_driver(command: Command, situation: Situation) -> bool:
+def _no_disk_driver(command: Command, situation: DangerContext) -> bool:
     asks = command.word.name == "config" and not command.changes
     return not asks and command.argument.startswith("ubd") and not situation.drives_disks()
 
 
-def _ghost_disk(command: Command, situation: Situation) -> bool:
+def _ghost_disk(command: Command, situation: DangerContext) -> bool:
     disk = _DISK.match(command.argument)
     return disk is not None and is_ghost(disk.group(1), situation)
 
 
-def _last_memory(command: Command, situation: Situation) -> bool:
+def _last_memory(command: Command, situation: DangerContext) -> bool:
     """Tell whether taking memory leaves a guest too little; one that does not show what it has may have too little."""
     match = _TAKEN.fullmatch(command.argument)
     if match is None:
@@ -134,7 +134,7 @@ def disk_letter(unit: str) -> str:
     return unit if unit.isalpha() else chr(ord("a") + min(_number(unit), 25))
 
 
-def is_ghost(unit: str, situation: Situation) -> bool:
+def is_ghost(unit: str, situation: DangerContext) -> bool:
     """Tell whether a disk is configured, as the console says, though the guest has no such device.
 
     A boot-line disk whose set-up failed keeps its slot (ubd_kern.c); empty files have a device, yet no line
@@ -201,7 +201,7 @@ DANGERS: Tuple[Danger, ...] = (
 _BY_WORD: Dict[str, List[Danger]] = {name: [row for row in DANGERS if name in row.words] for name in WORDS}
 
 
-def find(command: Command, situation: Situation) -> Optional[Danger]:
+def find(command: Command, situation: DangerContext) -> Optional[Danger]:
     """Return the first danger that a command is in this situation, or None."""
     for row in _BY_WORD[command.word.name]:
         if row.applies(command, situation):
@@ -209,7 +209,7 @@ def find(command: Command, situation: Situation) -> Optional[Danger]:
     return None
 
 
-def consult(command: Command, situation: Situation) -> None:
+def refuse_if_dangerous(command: Command, situation: DangerContext) -> None:
     """Let a command pass that harms nobody.
 
     :raises DangerError: when it would kill or freeze the instance

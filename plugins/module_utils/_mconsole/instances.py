@@ -17,7 +17,7 @@ import re
 import stat
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from . import hostproc, names
+from . import names, procfs
 from .errors import InputError, NotAllowedError, NotThereError
 
 _LISTED = 10  # names that an error shows at most
@@ -108,13 +108,13 @@ def locate(umid: str, uml_dir: Optional[str] = None) -> Place:
     return found[0].place
 
 
-def look(where: Place) -> Optional[Instance]:
+def find_instance(where: Place) -> Optional[Instance]:
     """Return the instance of a place, or None when nothing of it is there; the host's processes are read if need be."""
     with contextlib.suppress(OSError):
         record = _record(where, os.lstat(where.directory).st_uid)
-        main = hostproc.stat(record.pid) if record is not None and record.pid is not None else None
+        main = procfs.stat(record.pid) if record is not None and record.pid is not None else None
         if main is not None and main.state not in "ZX":
-            argv = hostproc.argv(main.pid)
+            argv = procfs.argv(main.pid)
             if _belongs(main.pid, argv, where):
                 return _alive(None, where, main, argv)
     return next((each for each in discover([where.uml_dir]) if each.place == where), None)
@@ -190,7 +190,7 @@ class _Host:
     """One look at the host's processes."""
 
     def __init__(self) -> None:
-        found = (hostproc.stat(pid) for pid in hostproc.pids())
+        found = (procfs.stat(pid) for pid in procfs.pids())
         self.processes = {each.pid: each for each in found if each is not None and each.state not in "ZX"}
         self._members: Dict[int, List[int]] = {}
         for each in self.processes.values():
@@ -205,7 +205,7 @@ class _Host:
         """Yield (pid, command line) of those with a umid or a uml_dir on it: group leaders, and orphans of one."""
         for each in self.processes.values():
             if each.size and (each.pid == each.group or each.group not in self.processes):
-                argv = hostproc.argv(each.pid)
+                argv = procfs.argv(each.pid)
                 if any(word.startswith(("umid=", "uml_dir=")) for word in argv[1:]):
                     yield each.pid, argv
 
@@ -251,7 +251,7 @@ def _usual_dirs() -> List[str]:
     """Return the default uml_dir of this user; for root those of all local users (no directory service is asked)."""
     found = [default_uml_dir()]
     if os.geteuid() == 0:
-        lines = hostproc.read_text("/etc/passwd").splitlines()
+        lines = procfs.read_text("/etc/passwd").splitlines()
         found += [os.path.join(line.split(":")[5], ".uml") for line in lines if line.count(":") == 6]
     return found
 
@@ -274,7 +274,7 @@ def _unique(paths: Iterable[str]) -> Dict[Tuple[int, int], str]:
     return unique
 
 
-def word_of(argv: Sequence[str], name: str) -> Optional[str]:
+def kernel_arg(argv: Sequence[str], name: str) -> Optional[str]:
     """Return the value of the last ``name=value`` on a command line, or None."""
     values = [word[len(name) + 1 :] for word in argv[1:] if word.startswith(f"{name}=")]
     return values[-1] if values else None
@@ -282,15 +282,15 @@ def word_of(argv: Sequence[str], name: str) -> Optional[str]:
 
 def uml_dir_of(pid: int, argv: Sequence[str]) -> str:
     """Return the absolute uml_dir of a running instance, as its kernel finds it (umid.c make_uml_dir)."""
-    value = word_of(argv, "uml_dir") or "~/.uml"
+    value = kernel_arg(argv, "uml_dir") or "~/.uml"
     if value.startswith("~"):
         value = _home_of(pid) + value[1:]
-    return os.path.normpath(os.path.join(hostproc.link(f"/proc/{pid}/cwd") or "/", value))
+    return os.path.normpath(os.path.join(procfs.link(f"/proc/{pid}/cwd") or "/", value))
 
 
 def _home_of(pid: int) -> str:
     """Return a process's HOME, or its user's where its environment is not ours to read."""
-    home = hostproc.environ(pid).get("HOME")
+    home = procfs.environ(pid).get("HOME")
     if home is None:
         with contextlib.suppress(OSError, KeyError):
             home = pwd.getpwuid(os.stat(f"/proc/{pid}").st_uid).pw_dir
@@ -309,7 +309,7 @@ def _records(uml_dirs: Iterable[str]) -> Iterator[_Record]:
 
 def _record(where: Place, uid: int) -> Optional[_Record]:
     """Return what a directory says, or None when it is no instance's: a uml_dir may be /tmp, with other directories."""
-    pid = hostproc.read_pid(where.pid_file)
+    pid = procfs.read_pid(where.pid_file)
     path = os.path.join(where.directory, "mconsole")
     with contextlib.suppress(OSError):
         if os.path.lexists(path):
@@ -324,17 +324,17 @@ def _recorded(host: _Host, record: _Record) -> Instance:
     pid = record.pid
     main = host.processes.get(pid) if pid is not None else None
     if main is not None and pid is not None:
-        argv = hostproc.argv(pid)
+        argv = procfs.argv(pid)
         if _belongs(pid, argv, record.place):
             return _alive(host, record.place, main, argv)
         return Instance(record.place, pid, False, (), "", (), record.uid, 0)
     members = host.members(pid) if pid is not None else ()
-    owned = [each for each in members if _belongs(each, hostproc.argv(each), record.place)]
-    argv = hostproc.argv(owned[0]) if owned else []
+    owned = [each for each in members if _belongs(each, procfs.argv(each), record.place)]
+    argv = procfs.argv(owned[0]) if owned else []
     return Instance(record.place, pid, False, members if owned else (), "", tuple(argv), record.uid, 0)
 
 
-def _alive(host: Optional[_Host], where: Place, main: hostproc.Stat, argv: Sequence[str]) -> Instance:
+def _alive(host: Optional[_Host], where: Place, main: procfs.Stat, argv: Sequence[str]) -> Instance:
     session = host.members(main.pid) if host else (main.pid,)
     return Instance(where, main.pid, True, session, main.state, tuple(argv), uid_of(main.pid), main.start)
 
@@ -349,7 +349,7 @@ def uid_of(pid: int) -> Optional[int]:
 
 def _unrecorded(host: _Host, pid: int, argv: Sequence[str], uml_dir: str) -> Instance:
     """Return a running instance whose directory is not there (yet, or at all) or not ours to see."""
-    umid = word_of(argv, "umid") or f"pid-{pid}"
+    umid = kernel_arg(argv, "umid") or f"pid-{pid}"
     return _alive(host, Place(umid, uml_dir), host.processes[pid], argv)
 
 
@@ -358,12 +358,12 @@ def _belongs(pid: int, argv: Sequence[str], where: Place) -> bool:
 
     Helpers have the command line of the main process; a random umid is in none, but the console is held open.
     """
-    if word_of(argv, "umid") == where.umid:
+    if kernel_arg(argv, "umid") == where.umid:
         return True
     if not os.access(f"/proc/{pid}/fd", os.R_OK):
-        return word_of(argv, "umid") is not None or word_of(argv, "uml_dir") is not None
-    inodes = hostproc.socket_inodes(pid, f"{where.umid}/mconsole")
-    return hostproc.socket_descriptor(pid, inodes) is not None
+        return kernel_arg(argv, "umid") is not None or kernel_arg(argv, "uml_dir") is not None
+    inodes = procfs.socket_inodes(pid, f"{where.umid}/mconsole")
+    return procfs.socket_descriptor(pid, inodes) is not None
 
 
 def _is_kernel(pid: int, argv: Sequence[str]) -> bool:
@@ -375,10 +375,10 @@ def _is_kernel(pid: int, argv: Sequence[str]) -> bool:
     own = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
     if any(word.startswith("-") for word in own):
         return False
-    if hostproc.starts_at(pid, _LOAD_ADDRESS):
+    if procfs.starts_at(pid, _LOAD_ADDRESS):
         return True
     try:
-        links = [hostproc.link(f"/proc/{pid}/fd/{name}") or "" for name in os.listdir(f"/proc/{pid}/fd")]
+        links = [procfs.link(f"/proc/{pid}/fd/{name}") or "" for name in os.listdir(f"/proc/{pid}/fd")]
     except OSError:
         return True
     return any(_MEMORY_FILE.search(link) for link in links)

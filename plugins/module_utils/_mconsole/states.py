@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from . import crew, hostproc
+from . import parallel, procfs
 from .console import TIMEOUT, Console
 from .errors import Error, InputError, NotThereError, UnansweredError
 from .instances import Instance
-from .sockets import Sockets
+from .reply_sockets import ReplySockets
 
 _MOMENT = 0.2  # seconds between the end of one boot and the next; measured: a few milliseconds
 
@@ -41,21 +41,21 @@ STATES = {
 }
 
 
-def run_state(instance: Instance, sockets: Optional[Sockets] = None, timeout: float = TIMEOUT) -> Tuple[str, str]:
+def run_state(instance: Instance, sockets: Optional[ReplySockets] = None, timeout: float = TIMEOUT) -> Tuple[str, str]:
     """Return (state, reason) of an instance; nothing that changes something is sent."""
     found = probe(instance, sockets, timeout)
     return found.state, found.reason
 
 
 def probe_all(
-    instances: Sequence[Instance], sockets: Optional[Sockets] = None, timeout: float = TIMEOUT
+    instances: Sequence[Instance], sockets: Optional[ReplySockets] = None, timeout: float = TIMEOUT
 ) -> List[Probe]:
     """Return how each of many instances is; those that hang are waited for side by side."""
-    shared = sockets or Sockets()
-    return crew.each(lambda instance: probe(instance, shared, timeout), instances)
+    shared = sockets or ReplySockets()
+    return parallel.map_in_parallel(lambda instance: probe(instance, shared, timeout), instances)
 
 
-def probe(instance: Instance, sockets: Optional[Sockets] = None, timeout: float = TIMEOUT) -> Probe:
+def probe(instance: Instance, sockets: Optional[ReplySockets] = None, timeout: float = TIMEOUT) -> Probe:
     """Return how one instance is, within ``timeout`` seconds; only ``version`` and ``help`` are ever sent."""
     if not instance.alive:
         return _dead(instance)
@@ -119,5 +119,5 @@ def _without_console(instance: Instance) -> Probe:
 
 def _holds_console(instance: Instance) -> bool:
     """Tell whether a process has its console open though nobody can reach it."""
-    inodes = hostproc.socket_inodes(instance.pid or 0, f"{instance.place.umid}/mconsole")
-    return bool(instance.pid) and hostproc.socket_descriptor(instance.pid or 0, inodes) is not None
+    inodes = procfs.socket_inodes(instance.pid or 0, f"{instance.place.umid}/mconsole")
+    return bool(instance.pid) and procfs.socket_descriptor(instance.pid or 0, inodes) is not None

@@ -9,15 +9,17 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, Optional
 
-from .._client import carry, collect, detach
-from .._events import door, events
-from .._events.events import SEVERITIES
-from .._events.patterns import watches
+from .._collector import process, session, status_socket
+from .._collector.patterns import watches
+from .._journal import event_filter
+from .._journal.event_filter import SEVERITIES
+from .._lifecycle import kernel_args
+from .._mconsole import locks, parsing
 from .._mconsole.errors import InputError, NotAllowedError
-from .._mconsole.sockets import private_directory
-from .._model import bootline, bootwords, filelock
-from .._model.sync import Plan, State, sync
-from .._model.task import Task
+from .._mconsole.reply_sockets import private_directory
+from .._program import bundle
+from .._task.reconcile import Change, State, sync
+from .._task.task import Task
 
 SCOPE = "host"
 COMMON = ()
@@ -42,12 +44,12 @@ _PATIENCE = 60.0
 def run(task: Task) -> Dict[str, Any]:
     """Bring the collector of one journal into its state, alone: of two tasks at once the second finds it there."""
     given = _given(task.params)
-    directory = events.directory(task.params)
+    directory = event_filter.directory(task.params)
     job = _Job(directory, str(task.params["state"]), given)
     if task.check:
         return job.report(task, sync(task, job.read, job.plan, job.apply))
     busy = f"another task is starting or stopping the collector of {directory}"
-    with filelock.named(private_directory(), f"collector {directory}", time.monotonic() + _PATIENCE, busy):
+    with locks.named(private_directory(), f"collector {directory}", time.monotonic() + _PATIENCE, busy):
         return job.report(task, sync(task, job.read, job.plan, job.apply))
 
 
@@ -61,9 +63,9 @@ def _given(params: Dict[str, Any]) -> Dict[str, Any]:
     if given.get("rate", 0) < 0:
         raise InputError(f"rate is {given['rate']}; expected a number of events a second, or 0 for any number")
     if "size" in given:
-        given["size"] = bootwords.size(given["size"])
+        given["size"] = parsing.parse_size(given["size"])
     if "uml_dirs" in given:
-        given["uml_dirs"] = [bootline.path(each, "uml_dirs") for each in given["uml_dirs"]] or None
+        given["uml_dirs"] = [kernel_args.path(each, "uml_dirs") for each in given["uml_dirs"]] or None
     return given
 
 
@@ -78,13 +80,13 @@ class _Job:
 
     def read(self, _task: Task) -> State:
         """Return its state, its settings, and the hash of its code."""
-        self.found = door.ask(self._directory)
+        self.found = status_socket.query(self._directory)
         if self.found is None:
-            holder = collect.holder(self._directory)
+            holder = session.holder(self._directory)
             return {"state": "stopped"} if holder is None else {"state": "hung", **holder.get("order", {})}
         return {"state": "started", "code": self.found["code"], **self.found["order"]}
 
-    def plan(self, before: State) -> Plan:
+    def plan(self, before: State) -> Change:
         """Return the steps.
 
         :raises NotAllowedError: when it is not ours to end
@@ -93,13 +95,13 @@ class _Job:
         if self._desired == "stopped":
             steps = ("stop",) if there else ()
             reason = "" if there else "there is none"
-            return Plan([], {"state": "stopped"}, reason, self._allowed(steps))
-        wanted = {"state": "started", "code": carry.code(), **self._order(before)}
+            return Change([], {"state": "stopped"}, reason, self._allowed(steps))
+        wanted = {"state": "started", "code": bundle.digest(session.ENTRY), **self._order(before)}
         different = [name for name in wanted if before.get(name) != wanted[name]]
         if there and not different and self._desired == "started":
-            return Plan([], before, "it runs, as the task says")
+            return Change([], before, "it runs, as the task says")
         reason = f"it runs, and differs in {', '.join(different)}" if there and different else ""
-        return Plan([], wanted, reason, self._allowed(("stop", "start") if there else ("start",)))
+        return Change([], wanted, reason, self._allowed(("stop", "start") if there else ("start",)))
 
     def _allowed(self, steps: Any) -> Any:
         if "stop" in steps and self.found is not None and self.found["service"]:
@@ -111,16 +113,16 @@ class _Job:
 
     def _order(self, before: State) -> State:
         """Return the settings: the given ones, others as they are, or by default."""
-        default: State = {"patterns": [], "uml_dirs": None, "rate": collect.RATE, "size": None}
+        default: State = {"patterns": [], "uml_dirs": None, "rate": session.RATE, "size": None}
         return {name: self._given.get(name, before.get(name, default[name])) for name in _SETTINGS}
 
-    def apply(self, _task: Task, plan: Plan) -> None:
+    def apply(self, _task: Task, plan: Change) -> None:
         """End the one that runs, start one."""
         if "stop" in plan.steps:
-            detach.stop(self._directory, self.found["pid"] if self.found else None)
+            process.stop(self._directory, self.found["pid"] if self.found else None)
         if "start" in plan.steps:
             settings = {name: plan.predicted[name] for name in _SETTINGS}
-            detach.start({"directory": self._directory, **settings})
+            process.start({"directory": self._directory, **settings})
 
     def report(self, task: Task, result: Dict[str, Any]) -> Dict[str, Any]:
         """Return the result with how it is now."""

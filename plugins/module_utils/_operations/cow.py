@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Optional
 
+from .._files import cow
 from .._mconsole.errors import InputError
-from .._model import cow
-from .._model.task import Task
+from .._task.task import Task
 
 SCOPE = "host"
 COMMON = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from .._model.task import Task
+from .._task.task import Task
 
 SCOPE = "console"
 
@@ -50,11 +50,13 @@ CONSTRAINTS: Dict[str, Any] = {"mutually_exclusive": [("config", option) for opt
 
 def run(task: Task) -> Dict[str, Any]:
     """Bring one device to its state; see the module's documentation."""
-    from .._model import transaction  # here, since a controller loads this file for each task, for its arguments alone
-    from .._model.device import report, wish
+    from .._devices import (
+        transaction,  # here, since a controller loads this file for each task, for its arguments alone
+    )
+    from .._devices.spec import parse_spec, report
 
     params = task.params
-    each = wish(params["name"], params)
+    each = parse_spec(params["name"], params)
     result = transaction.run(task, [each], force=params["force"], resume=params["resume"])
     before, after = (result["diff"][side].get(each.name.text, {}) for side in ("before", "after"))
     outcome = result.pop("devices")[each.name.text]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping
 
+from .._devices import transaction, unlisted
+from .._devices.classes import find
+from .._devices.spec import DeviceSpec, parse_spec, report
 from .._mconsole.errors import InputError
-from .._model import override, transaction
-from .._model.classes import find
-from .._model.device import Wish, report, wish
-from .._model.task import Task
+from .._task.task import Task
 from .device import ARGUMENTS as ARGUMENTS_OF_ONE
 from .device import OPTIONS, WHOLE
 
@@ -21,7 +21,7 @@ SCOPE = "console"
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "config": {"type": "dict", "required": True},
     "state": {"type": "str", "choices": ["merged", "overridden"], "default": "merged"},
-    "classes": {"type": "list", "elements": "str", "choices": list(override.REMOVABLE)},
+    "classes": {"type": "list", "elements": "str", "choices": list(unlisted.REMOVABLE)},
     "force": {"type": "bool", "default": False},
     "resume": {"type": "bool", "default": False},
 }
@@ -32,11 +32,11 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 def run(task: Task) -> Dict[str, Any]:
     """Bring all devices to their states; see the module's documentation."""
     params = task.params
-    wishes = parse(params["config"])
+    specs = parse(params["config"])
     more = None
     if params["state"] == "overridden":
-        more = override.Unnamed(wishes, params["classes"] or override.REMOVABLE)
-    result = transaction.run(task, wishes, force=params["force"], resume=params["resume"], more=more)
+        more = unlisted.UnlistedDevices(specs, params["classes"] or unlisted.REMOVABLE)
+    result = transaction.run(task, specs, force=params["force"], resume=params["resume"], more=more)
     after, outcomes = result["diff"]["after"], result.pop("devices")
     doubts = [f"{name}: {each['reason']}" for name, each in outcomes.items() if not each["verified"]]
     return {
@@ -49,18 +49,18 @@ def run(task: Task) -> Dict[str, Any]:
     }
 
 
-def parse(config: Mapping[str, Any]) -> List[Wish]:
+def parse(config: Mapping[str, Any]) -> List[DeviceSpec]:
     """Return the wishes in ``{name: setting or options}``.
 
     :raises InputError: when a device is named twice, or an option is unknown or of a wrong type
     """
-    wishes: Dict[str, Wish] = {}
+    specs: Dict[str, DeviceSpec] = {}
     for name, spec in config.items():
-        each = wish(str(name), options(str(name), spec))
-        if each.name.text in wishes:
+        each = parse_spec(str(name), options(str(name), spec))
+        if each.name.text in specs:
             raise InputError(f"{each.name.text} is named twice in config, the second time as {name!r}")
-        wishes[each.name.text] = each
-    return list(wishes.values())
+        specs[each.name.text] = each
+    return list(specs.values())
 
 
 def options(name: str, spec: Any) -> Dict[str, Any]:

@@ -10,11 +10,11 @@ import contextlib
 import os
 from typing import Any, Dict
 
+from .._backup import backup
+from .._backup.backup import Backup
+from .._guest.snapshot import Snapshot
 from .._mconsole.errors import InputError
-from .._model import backup
-from .._model.backup import Backup
-from .._model.sight import Sight
-from .._model.task import Task
+from .._task.task import Task
 
 SCOPE = "console"
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
@@ -37,10 +37,10 @@ def run(task: Task) -> Dict[str, Any]:
             raise InputError(f"{name} must be seconds, above 0 and up to 86400, and is {params[name]:g}")
     task.console.command("version")
     with task.exclusive() if not task.check else contextlib.nullcontext():
-        sight = Sight(task.console)
-        chosen = backup.choose(sight, params["disks"], dest)
+        snapshot = Snapshot(task.console)
+        chosen = backup.choose(snapshot, params["disks"], dest)
         backup.check_target(chosen, dest, params["overwrite"])
-        commands = [] if sight.blind else ["sysrq s", "stop", "go"]
+        commands = [] if snapshot.guest_unreadable else ["sysrq s", "stop", "go"]
         if task.check:
             rows = [{"device": each.name, "file": each.file, "path": each.target} for each in chosen]
             return {"changed": True, "copies": rows, "pause": None, "synced": None, "commands": commands}

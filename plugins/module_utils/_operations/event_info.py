@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Dict, Iterable, List, Tuple
 
-from .._events import events, journal
-from .._events.journal import Event, Reader
+from .._journal import event_filter, journal
+from .._journal.journal import Event, Reader
 from .._mconsole.errors import InputError
-from .._model.task import Task
+from .._task.task import Task
 
 SCOPE = "host"
-COMMON = events.COMMON
+COMMON = event_filter.COMMON
 MOST = 10000
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
-    **events.ARGUMENTS,
+    **event_filter.ARGUMENTS,
     "oldest": {"type": "int"},
     "newest": {"type": "int"},
 }
@@ -28,10 +28,10 @@ _DEFAULT = 100
 
 def run(task: Task) -> Dict[str, Any]:
     """Read the journal once, and return the events that are wanted, oldest first."""
-    wanted = events.wanted(task.params)
+    wanted = event_filter.wanted(task.params)
     count = _count(task.params)
-    directory = events.directory(task.params)
-    reader = Reader(directory, events.position(task.params, journal.oldest(directory)))
+    directory = event_filter.directory(task.params)
+    reader = Reader(directory, event_filter.position(task.params, journal.oldest(directory)))
     matching = (event for event in reader.read() if wanted.fits_or_tells_of_loss(event))
     found, more = (_first if task.params.get("oldest") else _last)(matching, count)
     return {

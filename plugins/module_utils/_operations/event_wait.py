@@ -10,14 +10,14 @@ import time
 from collections import deque
 from typing import Any, Deque, Dict, Optional
 
-from .._events import events, journal
-from .._events.journal import Event, Reader
+from .._journal import event_filter, journal
+from .._journal.journal import Event, Reader
 from .._mconsole.errors import InputError, UnansweredError
-from .._model.task import Task
+from .._task.task import Task
 
 SCOPE = "host"
-COMMON = events.COMMON
-ARGUMENTS: Dict[str, Dict[str, Any]] = {**events.ARGUMENTS, "timeout": {"type": "float", "default": 300.0}}
+COMMON = event_filter.COMMON
+ARGUMENTS: Dict[str, Dict[str, Any]] = {**event_filter.ARGUMENTS, "timeout": {"type": "float", "default": 300.0}}
 CONSTRAINTS: Dict[str, Any] = {}
 _TOLD = 3  # of the events that were not it
 
@@ -27,8 +27,8 @@ def run(task: Task) -> Dict[str, Any]:
 
     :raises UnansweredError: when there is none by the deadline
     """
-    wanted = events.wanted(task.params)
-    directory = events.directory(task.params)
+    wanted = event_filter.wanted(task.params)
+    directory = event_filter.directory(task.params)
     timeout = _timeout(task)
     reader = Reader(directory, _start(task.params, directory))
     began = time.monotonic()
@@ -54,10 +54,10 @@ def _timeout(task: Task) -> float:
 
 def _start(params: Dict[str, Any], directory: str) -> int:
     """Return the position to wait from: a given one, the oldest event for a time in the past, else now."""
-    return events.position(params, (journal.oldest if params.get("since") else journal.last)(directory))
+    return event_filter.position(params, (journal.oldest if params.get("since") else journal.last)(directory))
 
 
-def _await(reader: Reader, wanted: events.Filter, deadline: float, others: Deque[Event]) -> Optional[Event]:
+def _await(reader: Reader, wanted: event_filter.Filter, deadline: float, others: Deque[Event]) -> Optional[Event]:
     for event in reader.follow(deadline):
         if event is not None and wanted.fits(event):
             return event
@@ -87,7 +87,7 @@ def _awaited(params: Dict[str, Any]) -> str:
         f"of type {' or '.join(params['types'])}" if params.get("types") else "",
         f"of {' or '.join(umids)}" if umids else "",
         f"in {params['uml_dir']}" if params.get("uml_dir") else "",
-        f"of severity {least} or above" if least != events.SEVERITIES[0] else "",
+        f"of severity {least} or above" if least != event_filter.SEVERITIES[0] else "",
         f"that matches {params['search']!r}" if params.get("search") else "",
         f"since {params['since']}" if params.get("since") else "",
     )

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from typing import Any, Dict
 
-from .._lifecycle import ladder, lifecycle, ready, unit
-from .._mconsole.sockets import private_directory
-from .._model import bootline, filelock
-from .._model.sync import sync
-from .._model.task import Task
+from .._lifecycle import kernel_args, lifecycle, readiness, shutdown, systemd_unit
+from .._mconsole import locks
+from .._mconsole.reply_sockets import private_directory
+from .._task.reconcile import sync
+from .._task.task import Task
 
 SCOPE = "name"
 
@@ -49,10 +49,15 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "console_log": {"type": "str"},
     "supervisor": {"type": "str", "choices": ["none", "systemd"]},
     "restart": {"type": "str", "choices": ["never", "when_needed"], "default": "never"},
-    "wait_for": {"type": "str", "choices": list(ready.KINDS), "default": "init"},
+    "wait_for": {"type": "str", "choices": list(readiness.KINDS), "default": "init"},
     "wait_pattern": {"type": "str"},
     "wait_timeout": {"type": "float", "default": 60.0},
-    "stop_by": {"type": "list", "elements": "str", "choices": list(ladder.WAYS), "default": list(ladder.WAYS)},
+    "stop_by": {
+        "type": "list",
+        "elements": "str",
+        "choices": list(shutdown.METHODS),
+        "default": list(shutdown.METHODS),
+    },
     "stop_timeout": {"type": "float", "default": 30.0},
     "force": {"type": "bool", "default": False},
 }
@@ -62,16 +67,16 @@ CONSTRAINTS: Dict[str, Any] = {"required_if": [("wait_for", "log", ("wait_patter
 def run(task: Task) -> Dict[str, Any]:
     """Bring one instance into its state, alone: of two tasks at once the second finds it there."""
     params = task.params
-    task.place = lifecycle.settle(task)
-    wanted = bootline.desired(params, task.umid)
-    life = lifecycle.Lifecycle(task, wanted, ready.Ready(params["wait_for"], params["wait_pattern"]))
-    if task.check or unit.is_inside(
+    task.place = lifecycle.resolve_place(task)
+    wanted = kernel_args.desired(params, task.umid)
+    life = lifecycle.Lifecycle(task, wanted, readiness.Readiness(params["wait_for"], params["wait_pattern"]))
+    if task.check or systemd_unit.is_inside(
         task.umid
     ):  # systemd does one thing after another, and a task that holds the lock waits
         return _report(task, life, sync(task, life.read, life.plan, life.apply))
     busy = f"another task is starting or stopping {task.umid}"
     patience = time.monotonic() + float(params["wait_timeout"]) + float(params["stop_timeout"])
-    with filelock.named(private_directory(), task.place.directory, patience, busy):
+    with locks.named(private_directory(), task.place.directory, patience, busy):
         return _report(task, life, sync(task, life.read, life.plan, life.apply))
 
 

@@ -10,15 +10,15 @@ import fnmatch
 import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from .._events import door
-from .._lifecycle import census
-from .._mconsole import crew, instances, states
+from .._collector import status_socket
+from .._facts import vm_host
+from .._lifecycle import instance_report
+from .._mconsole import instances, parallel, states
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError
 from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
-from .._model import machine
-from .._model.task import Task
+from .._task.task import Task
 from .perform import bug
 
 SCOPE = "host"
@@ -34,17 +34,17 @@ def run(task: Task) -> Dict[str, Any]:
     """Look once at the host, ask each instance that can answer, and list them all by name."""
     found = [each for each in instances.discover(_uml_dirs(task)) if _is_wanted(each, task.params)]
     probes = states.probe_all(found, task.sockets, task.timeout)
-    collectors = door.ask_all()
-    rows = [census.row(each, probe, collectors) for each, probe in zip(found, probes)]
+    collectors = status_socket.query_all()
+    rows = [instance_report.describe(each, probe, collectors) for each, probe in zip(found, probes)]
     for instance in found:
-        path = census.open_to_all(instance)
+        path = instance_report.open_to_all(instance)
         if path:
             task.warn(f"every user of the VM host may control {instance.place.umid}: {path} is writable by all")
     subsets = task.params.get("gather_subset")
     if subsets is not None:
         _add_facts(task, list(zip(found, probes)), rows, subsets)
     queries = ["version" for probe in probes if probe.version]
-    return {"changed": False, "instances": rows, "vm_host": machine.look(), "commands": queries}
+    return {"changed": False, "instances": rows, "vm_host": vm_host.describe_vm_host(), "commands": queries}
 
 
 def _uml_dirs(task: Task) -> Optional[List[str]]:
@@ -71,9 +71,9 @@ def _is_wanted(instance: Instance, params: Dict[str, Any]) -> bool:
     return globs is None or any(fnmatch.fnmatchcase(umid, glob) for glob in globs)
 
 
-def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[census.Row], subsets: List[str]) -> None:
+def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[instance_report.Row], subsets: List[str]) -> None:
     """Add the facts of each running instance, side by side; one that fails meanwhile has none and says why."""
-    from .._model import facts  # only here: it is large, and most do not ask
+    from .._facts import facts  # only here: it is large, and most do not ask
 
     chosen = facts.select(subsets)
 
@@ -92,5 +92,5 @@ def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[census.Row], sub
 
     if task.sockets is not None:
         task.sockets.start()
-    for row, found in zip(rows, crew.each(ask, seen)):
+    for row, found in zip(rows, parallel.map_in_parallel(ask, seen)):
         row.update(found)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 from .._mconsole.errors import Error, InputError
-from .._model import verb
-from .._model.task import Task
+from .._task import send
+from .._task.task import Task
 
 SCOPE = "console"
 ARGUMENTS: Dict[str, Any] = {"text": {"type": "str", "required": True}}
@@ -23,13 +23,13 @@ def run(task: Task) -> Dict[str, Any]:
     :raises InputError: when a line is too long, or there is none; nothing was sent
     """
     lines = task.params["text"].replace("\r\n", "\n").split("\n")
-    commands = verb.parse_all([f"log {line}" for line in lines if line.strip()])
+    commands = send.parse_all([f"log {line}" for line in lines if line.strip()])
     if not commands:
         raise InputError("text has no line to log")
     sent: List[str] = []
     for command in commands:
         try:
-            verb.send(task, command)
+            send.send(task, command)
         except Error as err:
             err.facts.update(commands=sent, changed=bool(sent))
             raise

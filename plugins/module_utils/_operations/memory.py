@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Dict
 
-from .._model import memory, pause
-from .._model.bootwords import size
-from .._model.sight import Sight
-from .._model.sync import Plan, State, sync
-from .._model.task import Task
+from .._guest import memory
+from .._guest.snapshot import Snapshot
+from .._mconsole.parsing import parse_size
+from .._task import pause
+from .._task.reconcile import Change, State, sync
+from .._task.task import Task
 
 SCOPE = "console"
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
@@ -29,7 +30,7 @@ def run(task: Task) -> Dict[str, Any]:
     """Bring the guest to the size; see the module's documentation."""
     params = task.params
     wanted = memory.parse(params["size"])
-    tolerance, reserve = size(params["tolerance"]), memory.reserve_of(params["reserve"])
+    tolerance, reserve = parse_size(params["tolerance"]), memory.reserve_of(params["reserve"])
     task.console.command("version")
     with task.exclusive() if not task.check else contextlib.nullcontext():
         if not task.console.paused():
@@ -46,7 +47,7 @@ class _Resizing:
 
     def __init__(self, task: Task, wanted: Any, tolerance: int, reserve: int) -> None:
         self._task, self._tolerance, self._reserve = task, tolerance, reserve
-        self.now = memory.read(Sight(task.console))
+        self.now = memory.read(Snapshot(task.console))
         self._is_checked = False
         self._wanted = self.now.boot if wanted is None else wanted
 
@@ -60,17 +61,17 @@ class _Resizing:
 
     def _read(self, task: Task) -> State:
         if not self._is_checked:
-            self.now = memory.read(Sight(task.console))
+            self.now = memory.read(Snapshot(task.console))
         return {"size": self.now.size}
 
-    def _plan(self, before: State) -> Plan:
+    def _plan(self, before: State) -> Change:
         planned = memory.plan(self._task.umid, self.now, self._wanted, self._tolerance, self._reserve)
         if planned is None:
-            return Plan([], before, "the size is right within the tolerance")
-        return Plan([planned], {"size": self._wanted}, f"the size was {memory.mib(self.now.size)}")
+            return Change([], before, "the size is right within the tolerance")
+        return Change([planned], {"size": self._wanted}, f"the size was {memory.mib(self.now.size)}")
 
-    def _apply(self, task: Task, plan: Plan) -> None:
+    def _apply(self, task: Task, plan: Change) -> None:
         memory.bring(task, self._wanted, self._tolerance, self._reserve)
-        self.now = memory.read(Sight(task.console))
+        self.now = memory.read(Snapshot(task.console))
         memory.check_reached(task, self.now, self._wanted, self._tolerance)
         self._is_checked = True  # what was found right is reported: a moment later it is some pages more or less

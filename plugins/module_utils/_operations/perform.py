@@ -10,22 +10,22 @@ import fnmatch
 from types import ModuleType
 from typing import Any, Callable, Dict, List, Optional
 
-from .._mconsole import crew, instances
+from .._guest.console_log import harmless
+from .._mconsole import instances, parallel
 from .._mconsole.errors import Error, InputError
 from .._mconsole.instances import Place
-from .._mconsole.sockets import Sockets
-from .._model.console_log import harmless
-from .._model.plain import plain
-from .._model.task import Task
+from .._mconsole.reply_sockets import ReplySockets
+from .._task.json_safe import json_safe
+from .._task.task import Task
 
 Result = Dict[str, Any]
 
 
 def perform(
-    operation: ModuleType, params: Dict[str, Any], check: bool = False, sockets: Optional[Sockets] = None
+    operation: ModuleType, params: Dict[str, Any], check: bool = False, sockets: Optional[ReplySockets] = None
 ) -> Result:
     """Return the result of an operation, as its module returns it; errors of the tree become ``failed``."""
-    shared = sockets or Sockets()
+    shared = sockets or ReplySockets()
     try:
         return _dispatch(operation, params, check, shared)
     except Error as err:
@@ -35,7 +35,7 @@ def perform(
             shared.close()
 
 
-def _dispatch(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: Sockets) -> Result:
+def _dispatch(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: ReplySockets) -> Result:
     if operation.SCOPE == "host":
         return _run(operation, Task(params, check, sockets=sockets))
     if params.get("umids") is not None:
@@ -53,7 +53,7 @@ def _told(result: Result) -> Result:
 
     They may quote a guest, or a name that somebody has chosen on the VM host, and Ansible prints them as they are.
     """
-    told: Result = plain(result)
+    told: Result = json_safe(result)
     if "msg" in told:
         told["msg"] = harmless(told["msg"])
     if "warnings" in told:
@@ -115,11 +115,11 @@ def _meant(
     return own
 
 
-def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: Sockets) -> Result:
+def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: ReplySockets) -> Result:
     warnings: List[str] = []
     places = _places(operation, params, warnings.append)
     sockets.start()
-    results = crew.each(lambda place: _isolated(operation, Task(params, check, place, sockets)), places)
+    results = parallel.map_in_parallel(lambda place: _isolated(operation, Task(params, check, place, sockets)), places)
     return _told(_together({_key(place, places): found for place, found in zip(places, results)}, warnings))
 
 

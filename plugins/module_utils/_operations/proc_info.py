@@ -10,7 +10,7 @@ from typing import Any, Dict
 
 from .._mconsole import commands, dangers
 from .._mconsole.errors import InputError
-from .._model.task import Task
+from .._task.task import Task
 
 SCOPE = "console"
 ARGUMENTS: Dict[str, Any] = {"paths": {"type": "list", "elements": "str", "required": True, "aliases": ["path"]}}
@@ -24,7 +24,7 @@ def run(task: Task) -> Dict[str, Any]:
     """
     queries = {path: commands.parse(f"proc {_seen_from_proc(path)}") for path in task.params["paths"]}
     for query in queries.values():
-        dangers.consult(query, task.console)
+        dangers.refuse_if_dangerous(query, task.console)
     contents = {path: _read(task, query.text) for path, query in queries.items()}
     return {"changed": False, "contents": contents, "commands": list(task.console.sent)}
 

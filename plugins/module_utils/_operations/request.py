@@ -11,8 +11,8 @@ from typing import Any, Dict, List, Optional
 from .._mconsole.commands import Command
 from .._mconsole.errors import Error, RefusedError, UnansweredError
 from .._mconsole.wire import Reply
-from .._model import verb
-from .._model.task import Task
+from .._task import send
+from .._task.task import Task
 from .perform import failure
 
 SCOPE = "console"
@@ -32,12 +32,12 @@ Result = Dict[str, Any]
 def run(task: Task) -> Result:
     """Send the commands until one is refused; nothing is sent when one of them is no command."""
     single = task.params.get("command")
-    commands = verb.parse_all(task.params["commands"] if single is None else [single])
+    commands = send.parse_all(task.params["commands"] if single is None else [single])
     entries: List[Result] = []
     changed = False
     for command in commands:
         try:
-            reply = verb.send(task, command, bool(task.params.get("force")))
+            reply = send.send(task, command, bool(task.params.get("force")))
         except Error as err:
             if isinstance(err, RefusedError):
                 entries.append(_refused(command, err))

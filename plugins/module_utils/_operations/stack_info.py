@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from .._mconsole.errors import InputError
-from .._model.task import Task
+from .._task.task import Task
 
 SCOPE = "console"
 ARGUMENTS: Dict[str, Any] = {"pids": {"type": "list", "elements": "int", "default": [1]}}

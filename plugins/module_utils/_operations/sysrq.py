@@ -10,10 +10,10 @@ from typing import Any, Dict
 
 from .._mconsole import commands
 from .._mconsole.errors import Error, RefusedError
-from .._mconsole.numbers import whole
+from .._mconsole.parsing import parse_int
 from .._mconsole.wire import Reply
-from .._model import verb
-from .._model.task import Task
+from .._task import send
+from .._task.task import Task
 
 # The keys of a UML kernel; others print the help. R is there from 6.12 on (all of this measured on 6.1, 6.12, 7.2).
 KEYS = (*"0123456789", *"bcefhijmnopqstuwR")
@@ -33,7 +33,7 @@ def run(task: Task) -> Dict[str, Any]:
     command = commands.parse(f"sysrq {key}")
     if key == "b":
         _check_restart(task)
-    reply = verb.send(task, command, bool(task.params.get("force")))
+    reply = send.send(task, command, bool(task.params.get("force")))
     if reply is not None:
         _check(task, key, reply)
     text = "" if reply is None else reply.text
@@ -68,7 +68,7 @@ def _check_restart(task: Task) -> None:
     :raises RefusedError: when the guest would ignore it
     """
     try:
-        allowed = whole(task.console.proc("sys/kernel/sysrq"))
+        allowed = parse_int(task.console.proc("sys/kernel/sysrq"))
         release = task.console.release()
     except Error:
         return

@@ -1,0 +1,350 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""A consistent copy of a running instance's disks: write out, pause, copy, and always resume."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import stat
+import tempfile
+import threading
+import time
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from .._devices import classes, disks
+from .._files import copying, cow_header
+from .._files.copying import Copied
+from .._guest import parsers
+from .._guest.snapshot import Snapshot
+from .._mconsole import dangers, procfs
+from .._mconsole.errors import Error, InputError, NotAllowedError, UnverifiedError
+from .._task.task import Task
+from .watchdog import ResumeWatchdog
+
+_GRACE = 2.0  # seconds after which the instance is resumed by the guardian, if it is not by us
+_QUIET = 1.0  # seconds for writes that are under way when the kernel stops
+_POLL = 0.01
+_LONGEST_POLL = 1.0
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
+_WRITING = "RD"  # states of a process that may still be writing
+_backing_files = threading.Lock()  # several instances share one, and it is copied once
+Result = Dict[str, Any]
+
+
+class Disk(NamedTuple):
+    """A disk to be copied: its file and backing file as the instance calls them and where they are, and its copy."""
+
+    name: str
+    file: str
+    where: str
+    backing_file: str
+    backing_where: str
+    target: str
+    identities: Tuple[copying.FileId, ...]
+
+
+# What is to be copied.
+
+
+def choose(snapshot: Snapshot, names: Optional[Sequence[str]], dest: str) -> List[Disk]:
+    """Return the named disks, or by default all that have a file and that the guest may write to.
+
+    :raises InputError: when a disk is not there, or is no regular file
+    """
+    if names is None:
+        found = [_disk(snapshot, unit, dest) for unit in range(disks.UNITS) if _is_worth_it(snapshot, unit)]
+    else:
+        found = [_disk(snapshot, _unit(name), dest) for name in dict.fromkeys(names)]
+    if not found:
+        raise InputError(f"{snapshot.umid} has no disk with a file that could be copied", umid=snapshot.umid)
+    return found
+
+
+def _unit(name: str) -> int:
+    found = classes.find(name)
+    if found.kind is not disks.DISK or found.flags:
+        raise InputError(f"{name!r} is no disk; expected {disks.DISK.units}", name=name)
+    return found.unit
+
+
+def _is_worth_it(snapshot: Snapshot, unit: int) -> bool:
+    have = disks.read(snapshot, unit)
+    where = snapshot.host_path(have["file"]) if have["state"] == "present" else None
+    return (
+        where is not None
+        and os.path.isfile(where)
+        and not have.get("read_only")
+        and not (not snapshot.guest_unreadable and dangers.is_ghost(str(unit), snapshot))
+    )
+
+
+def _disk(snapshot: Snapshot, unit: int, dest: str) -> Disk:
+    name = f"ubd{unit}"
+    file, _comma, backing = (snapshot.ask(f"config {name}") or "").partition(",")
+    if not file:
+        raise InputError(f"{snapshot.umid} has no disk {name}", name=name)
+    where, backing_where = (snapshot.host_path(path) or path for path in (file, backing))
+    suffix = _SUFFIX.search(file)
+    target = f"{snapshot.umid}-{name}{suffix.group(0) if suffix else '.cow' if backing else '.img'}"
+    paths = (where, backing_where) if backing else (where,)
+    identities = tuple(_checked(snapshot, name, path) for path in paths)
+    return Disk(name, file, where, backing, backing_where if backing else "", os.path.join(dest, target), identities)
+
+
+def _checked(snapshot: Snapshot, name: str, path: str) -> copying.FileId:
+    """Return which file it is that may be copied: another one can be at its path a moment later."""
+    umid = snapshot.umid
+    try:
+        found = os.stat(path)
+    except OSError as err:
+        raise InputError(f"the file {path} of {name} of {umid} is not there: {err.strerror}", path=path) from err
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{name} of {umid} is {path}, which is no regular file; it cannot be copied so", path=path)
+    if not os.access(path, os.R_OK):
+        raise NotAllowedError(f"not allowed to read {path}, the file of {name} of {umid}", path=path)
+    if snapshot.uid() not in (None, 0, os.geteuid()) and not _is_theirs(snapshot, path, found):
+        raise NotAllowedError(
+            f"{name} of {umid} is said to be {path}, which the user of {umid} may not be allowed to read", path=path
+        )
+    return found.st_dev, found.st_ino
+
+
+def _is_theirs(snapshot: Snapshot, path: str, found: os.stat_result) -> bool:
+    """Tell whether root may copy a file for an instance of another user, whose kernel may name any file as its disk.
+
+    That is one of the user's own, one that the instance has open, or one that everybody may read.
+    """
+    if found.st_uid == snapshot.uid() or snapshot.has_open((found.st_dev, found.st_ino)):
+        return True
+    real = os.path.realpath(path)
+    folders = [os.path.dirname(real)]
+    while folders[-1] != "/":
+        folders.append(os.path.dirname(folders[-1]))
+    reachable = all(os.stat(each).st_mode & stat.S_IXOTH for each in folders)
+    return reachable and bool(found.st_mode & stat.S_IROTH) and os.path.samestat(os.lstat(real), found)
+
+
+def check_target(chosen: Sequence[Disk], dest: str, overwrite: bool) -> None:
+    """Refuse a place that cannot take the copies, before anything is paused.
+
+    :raises InputError: when it is no directory, has too little room, or has such files
+    :raises NotAllowedError: when this user may not write there
+    """
+    folder = _nearest(dest)
+    if not os.path.isdir(folder):
+        raise InputError(f"dest cannot be a directory: {folder} is none", path=dest)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise NotAllowedError(f"not allowed to write into {folder}", path=folder)
+    there = [disk.target for disk in chosen if os.path.lexists(disk.target)]
+    if there and not overwrite:
+        raise InputError(f"{', '.join(there)} exists already; say overwrite: true to replace it", path=there[0])
+    room = os.statvfs(folder)
+    free = room.f_bavail * room.f_frsize
+    needed = sum(os.stat(disk.where).st_blocks * 512 for disk in chosen if not _can_share(disk.where, folder))
+    if needed > free:
+        raise InputError(f"the copies need {needed} bytes, and {dest} has {free} left", path=dest)
+
+
+def _can_share(source: str, folder: str) -> bool:
+    try:
+        return copying.can_share(source, folder)
+    except OSError as err:
+        raise InputError(f"no file can be made in {folder}: {err.strerror}", path=folder) from err
+
+
+def _nearest(path: str) -> str:
+    """Return a path, or that above it which is there."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+# The copy.
+
+
+class Backup:
+    """One backup of one instance: seconds for the guest to write out what it has, and for the pause at most."""
+
+    def __init__(self, task: Task, chosen: Sequence[Disk], dest: str) -> None:
+        self._task, self._chosen, self._dest = task, chosen, dest
+        self._sync_time, self._max_pause = task.params["sync_timeout"], task.params["max_pause"]
+        self._with_backing = task.params["backing"] == "copy"
+        self._console = task.console
+        self.synced = False
+        self.pause = 0.0
+
+    def run(self) -> List[Result]:
+        """Return a row for each copy.
+
+        :raises Error: when a copy is not whole, or not of one moment; then none is left, and the instance runs
+        """
+        made = _make_directories(self._dest)
+        folder = tempfile.mkdtemp(prefix=".backup-", dir=self._dest)
+        try:
+            with ResumeWatchdog(self._console.path, folder, self._max_pause + _GRACE):
+                copied = self._copy_paused(folder)
+            rows = [self._finish(disk, how, folder) for disk, how in zip(self._chosen, copied)]
+        except OSError as err:
+            raise self._explained(err) from err
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            for path in made:
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)  # goes only while it is empty
+        return rows
+
+    def _copy_paused(self, folder: str) -> List[Copied]:
+        """Copy all disks in one pause; one that was paused already stays so, and has nothing written out."""
+        if self._console.paused():
+            return self._copy_all(folder, time.monotonic())
+        self._sync()
+        with self._paused():
+            return self._copy_all(folder, time.monotonic())
+
+    @contextlib.contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Pause the instance, and resume it whatever happens."""
+        began = time.monotonic()
+        try:
+            self._console.command("stop")
+            yield
+        finally:
+            reply = self._console.request("go")
+            self.pause = time.monotonic() - began
+            if not reply.ok and reply.text != "Not stopped":
+                self._task.warn(f"{self._task.umid} refused to be resumed: {reply.text}")
+
+    def _check_paused(self) -> None:
+        if self._console.paused() is False:
+            raise UnverifiedError(
+                f"{self._task.umid} was resumed while its disks were copied, so the copies were thrown away",
+                umid=self._task.umid,
+            )
+
+    def _copy_all(self, folder: str, began: float) -> List[Copied]:
+        """Copy all disks, again if a late write came in between: on a busy host a helper of the kernel may lag.
+
+        :raises UnverifiedError: when somebody else resumed the instance meanwhile
+        """
+        deadline = began + self._max_pause
+        while True:
+            self._is_quiet(time.monotonic() + _QUIET)
+            before = self._written()
+            copied = [
+                copying.copy(disk.where, self._part(disk, folder), deadline, disk.identities[0])
+                for disk in self._chosen
+            ]
+            self._check_paused()
+            if self._written() == before:
+                return copied
+            if time.monotonic() > deadline:
+                raise copying.TooLateError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            for disk in self._chosen:
+                os.unlink(self._part(disk, folder))
+
+    def _written(self) -> List[int]:
+        """Return when each disk's file was written to last, in nanoseconds."""
+        return [os.stat(disk.where).st_mtime_ns for disk in self._chosen]
+
+    def _part(self, disk: Disk, folder: str) -> str:
+        return os.path.join(folder, os.path.basename(disk.target))
+
+    def _sync(self) -> None:
+        """Have the guest write out what it has; one that writes without pause is never done, and is not waited for.
+
+        Its counters are at zero before the journal of a file system is written; until then some process works. And a
+        journal that is written leaves blocks that wait for their own places, and for the next time.
+        """
+        deadline, pause = time.monotonic() + self._sync_time, _POLL
+        while not self.synced and time.monotonic() < deadline:
+            self._console.request("sysrq s")
+            self.synced = self._is_quiet(deadline) and parsers.is_written_out(self._console.proc("meminfo") or "")
+            time.sleep(0 if self.synced else pause)
+            pause = min(2 * pause, _LONGEST_POLL)
+
+    def _is_quiet(self, deadline: float) -> bool:
+        """Wait until no process of the instance works any more: what was handed to a helper is written then."""
+        members = Snapshot(self._console).members()
+        quiet = 0
+        while quiet < 2 and time.monotonic() < deadline:
+            quiet = quiet + 1 if _rests(members) else 0
+            time.sleep(_POLL)
+        return quiet >= 2
+
+    def _finish(self, disk: Disk, how: Copied, folder: str) -> Result:
+        """Put a copy in its place, on the disk for good, with its backing file if that is wanted."""
+        part, backing = self._part(disk, folder), disk.backing_where
+        if backing and self._with_backing:
+            backing = _copy_backing(backing, self._dest, disk.identities[1])
+            cow_header.point_to(part, backing)
+        copying.fsync_file(part)
+        os.replace(part, disk.target)
+        row = {"device": disk.name, "file": disk.file, "path": disk.target, "backing_file": backing or None}
+        return {**row, **how._asdict()}
+
+    def _explained(self, err: OSError) -> Error:
+        facts = {"umid": self._task.umid, "path": err.filename or self._dest, "pause": round(self.pause, 3)}
+        if isinstance(err, copying.TooLateError):
+            return Error(
+                f"the copy of {self._task.umid} was not done within max_pause, {self._max_pause:g} s; it was given up,"
+                " and the instance runs on",
+                **facts,
+            )
+        text = f"the copy of {self._task.umid} into {self._dest} failed: {err.strerror}; nothing of it is left"
+        return Error(text, **facts)
+
+
+def _rests(members: Sequence[int]) -> bool:
+    """Tell whether there was a moment in which none of the processes worked.
+
+    Kernel and helper wake each other in turn, so that each may be seen asleep while the other works: what they did
+    between two looks shows in their counters.
+    """
+    first, second = ([procfs.activity(pid) for pid in members] for _look in range(2))
+    return first == second and not any(state in _WRITING for found in first for state, _count in found.values())
+
+
+def _make_directories(path: str) -> List[str]:
+    """Make a directory and those above it, for their owner alone, and return those that were not there, lowest first.
+
+    :raises InputError: when it cannot be made
+    """
+    missing = []
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        try:
+            os.mkdir(each, 0o700)
+        except FileExistsError:
+            pass  # another instance's backup was faster
+        except OSError as err:
+            raise InputError(f"the directory {each} cannot be made: {err.strerror}", path=each) from err
+    return missing
+
+
+def _copy_backing(source: str, dest: str, known: copying.FileId) -> str:
+    """Return the copy of a backing file, made unless it is there: while a COW file uses it, it does not change."""
+    target = os.path.join(dest, os.path.basename(source))
+    with _backing_files:
+        found = os.stat(source)
+        with contextlib.suppress(FileNotFoundError):
+            there = os.stat(target)
+            if (there.st_size, int(there.st_mtime)) == (found.st_size, int(found.st_mtime)):
+                return target
+            raise InputError(f"{target} exists already, and is no copy of the backing file {source}", path=target)
+        part = f"{target}.part"
+        try:
+            copying.copy(source, part, float("inf"), known)
+            copying.fsync_file(part)
+            os.replace(part, target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part)
+    return target

@@ -1,0 +1,247 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Be the collector: one for each journal, until a signal ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import time
+import traceback
+from types import FrameType
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from .._journal import journal
+from .._mconsole.errors import InputError
+from .._program import bundle
+from .collector import Collector, Settings
+from .patterns import watches
+from .recorder import Recorder
+from .status_socket import StatusSocket
+
+RATE = 100.0  # events a second of one instance, on average
+_LOCK = "collector.lock"
+ENTRY = "_collector.main"  # of the program that a collector is
+
+
+def collect(
+    directory: Optional[str] = None,
+    uml_dirs: Optional[List[str]] = None,
+    patterns: Sequence[Mapping[str, Any]] = (),
+    rate: float = RATE,
+    size: Optional[int] = None,
+    detached: bool = False,
+) -> None:
+    """Collect into the journal of a directory (by default this user's own) until SIGTERM or SIGINT.
+
+    ``uml_dirs`` bounds what is looked at, ``patterns`` are the user's own, ``rate`` is how many events a second one
+    instance may have on average (0: any number), ``size`` how many bytes the journal may have. ``detached`` lets go of
+    stdout and stderr once it collects.
+
+    :raises Error: when another one collects there, or a value cannot be used
+    """
+    wanted = watches(patterns)
+    where = directory or journal.default_directory()
+    journal.make_directory(where)
+    with Lock(where) as lock, contextlib.closing(_Journal(where, size or journal.LIMIT)) as writer:
+        recorder = Recorder(writer.append, socket.gethostname())
+        collector = Collector(Settings(uml_dirs, wanted, rate), recorder, lock.touch)
+        order: Dict[str, Any] = {"uml_dirs": uml_dirs, "patterns": list(patterns), "rate": rate, "size": size}
+        lock.sign(order)
+        _Session(where, collector, recorder, order).run(lock, detached)
+
+
+class Lock:
+    """The right to write a journal. Its file is touched while we live, so the next one knows since when nobody did."""
+
+    def __init__(self, directory: str) -> None:
+        self.path = os.path.join(directory, _LOCK)
+        self.away_since: Optional[float] = None
+        self.was_killed = False
+
+    def __enter__(self) -> Lock:
+        """Take it.
+
+        :raises InputError: when another process has it
+        """
+        existed = os.path.exists(self.path)
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise InputError(f"another collector has {self.path}", path=self.path) from None
+        if existed:
+            self.away_since = os.fstat(self._descriptor).st_mtime
+            self.was_killed = os.fstat(self._descriptor).st_size > 0
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._write("")
+        os.close(self._descriptor)
+
+    def sign(self, order: Dict[str, Any]) -> None:
+        """Say who has it, and with what settings, for those who find us hung."""
+        self._write(json.dumps({"pid": os.getpid(), "order": order}))
+
+    def touch(self) -> None:
+        """Note that we live; this works on a full disk too."""
+        with contextlib.suppress(OSError):
+            os.utime(self._descriptor)
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode("ascii"), 0)
+
+
+def holder(directory: str) -> Optional[Dict[str, Any]]:
+    """Return ``pid`` and ``order`` of the process that has the right to write a journal, or None when none has.
+
+    They are not in it where the disk was full.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(os.path.join(directory, _LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with contextlib.suppress(ValueError):
+                found = json.loads(os.pread(descriptor, 1 << 20, 0))
+                return found if isinstance(found, dict) else {}
+            return {}
+        finally:
+            os.close(descriptor)
+    return None
+
+
+class _Journal:
+    """The journal, opened anew when it could not be written to: its disk may have been full, or its files removed.
+
+    :raises Error: when it cannot be opened now
+    """
+
+    def __init__(self, directory: str, limit: int) -> None:
+        self._directory = directory
+        self._limit = limit
+        self._writer: Optional[journal.Writer] = journal.Writer(directory, limit)
+
+    def append(self, event: journal.Event) -> None:
+        """Write one event.
+
+        :raises OSError: when that cannot be done now
+        """
+        if self._writer is None:
+            self._writer = journal.Writer(self._directory, self._limit)
+        try:
+            self._writer.append(event)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of it."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+
+class _Session:
+    """One run of a collector: what is around its loop."""
+
+    def __init__(self, directory: str, collector: Collector, recorder: Recorder, order: Dict[str, Any]) -> None:
+        self._directory = directory
+        self._collector = collector
+        self._recorder = recorder
+        self._order = order
+        self._code = bundle.digest(ENTRY)
+        self._began = time.time()
+
+    def run(self, lock: Lock, detached: bool) -> None:
+        """Tell that we are here, collect, and tell that we are not any more."""
+        _raise_limit()
+        with _Signals(self._collector), contextlib.closing(StatusSocket(self._directory, self.status)) as door:
+            self._collector.attach(door)
+            self._announce(lock)
+            if detached:
+                _let_go()
+            try:
+                self._collector.run()
+                self._recorder.add("collector_stopped", "it was told to end")
+            except Exception as err:
+                told = "".join(traceback.format_exception_only(type(err), err)).strip()
+                self._recorder.add("collector_stopped", f"it failed: {told}", severity="critical")
+                raise
+            finally:
+                self._collector.close()
+
+    def status(self) -> Dict[str, Any]:
+        """Return what the door tells."""
+        return {
+            "pid": os.getpid(),
+            "code": self._code,
+            "started": self._began,
+            "directory": self._directory,
+            "service": bool(os.environ.get("INVOCATION_ID")),  # systemd's, and nobody else's to end
+            "order": self._order,
+            "instances": self._collector.coverage(),
+            "counters": {**self._collector.counters, **self._recorder.counters},
+        }
+
+    def _announce(self, lock: Lock) -> None:
+        self._recorder.add("collector_started", f"process {os.getpid()}", code=self._code)
+        if lock.away_since is not None:
+            away = max(self._began - lock.away_since, 0.0)
+            how = "it was killed" if lock.was_killed else "it was stopped"
+            text = f"nothing was collected for {away:.1f} s, since {how}"
+            severity = "warning" if lock.was_killed else "info"
+            self._recorder.gap(text, since=lock.away_since, seconds=round(away, 1), severity=severity)
+        self._recorder.flush()
+
+
+class _Signals:
+    """Turns the signals that mean the end into the end of the loop, also while it waits."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        self._theirs.setblocking(False)
+
+    def __enter__(self) -> _Signals:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.set_wakeup_fd(self._theirs.fileno())
+        self._collector.selector.register(self._ours, selectors.EVENT_READ)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        signal.set_wakeup_fd(-1)
+        self._ours.close()
+        self._theirs.close()
+
+    def _end(self, number: int, frame: Optional[FrameType]) -> None:
+        self._collector.ending = True
+
+
+def _raise_limit() -> None:
+    """Have as many open files as may be: each instance takes two."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _let_go() -> None:
+    """Close stdout and stderr; whoever started us waits for that."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)

@@ -1,0 +1,125 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""A collector's own door: who connects is told how it is and what it covers, and nothing can be asked of it."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import socket
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+from .._mconsole.reply_sockets import bases, private_directory
+
+_TIME = 5.0  # seconds that a collector may take to tell; it may be writing to a slow disk
+_GLANCE = 1.0  # seconds for each of those that are asked together
+_ROOM = 4 << 20  # bytes that it can say at once, since it waits for nobody
+_PREFIX = "collector-"
+Status = Dict[str, Any]
+
+
+class StatusSocket:
+    """The listening socket, in the user's private directory, named by the directory of the journal."""
+
+    def __init__(self, directory: str, status: Callable[[], Status]) -> None:
+        self._directory = directory
+        self._status = status
+        self._sock: Optional[socket.socket] = None
+        self.path = ""
+        self.open()
+
+    def open(self) -> None:
+        """Make the socket, in place of one that nobody has any more."""
+        self.path = _path(private_directory(), self._directory)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)  # we hold the lock, so it is nobody's
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        os.fchmod(sock.fileno(), 0o600)
+        sock.bind(self.path)
+        sock.listen(64)
+        sock.setblocking(False)
+        self._sock = sock
+
+    def is_there(self) -> bool:
+        """Tell whether others still find it; a cleaner of /tmp may have been here."""
+        return os.path.exists(self.path)
+
+    def fileno(self) -> int:
+        """Return the descriptor, to wait for visitors."""
+        return self._sock.fileno() if self._sock is not None else -1
+
+    def answer(self) -> None:
+        """Tell one visitor, who need not listen."""
+        with contextlib.suppress(OSError):
+            visitor, _address = self._sock.accept() if self._sock is not None else (None, None)
+            if visitor is not None:
+                with visitor:
+                    visitor.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+                    visitor.setblocking(False)
+                    visitor.sendall(json.dumps(self._status()).encode("ascii") + b"\n")
+
+    def close(self) -> None:
+        """Remove it, and the directory if nobody else uses that."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(self.path))
+
+
+def query(directory: str) -> Optional[Status]:
+    """Return how the collector is that writes the journal in a directory, or None when none answers."""
+    for folder in (os.path.join(base, f".uml-mconsole-{os.geteuid()}") for base in bases()):
+        path = _path(folder, directory)
+        found = _ask(path) if _owner(path) == os.geteuid() else None
+        if found is not None:
+            return found
+    return None
+
+
+def query_all() -> List[Tuple[int, Status]]:
+    """Return (owner, how it is) of each collector that this user may ask: for root those of all users."""
+    found = ((_owner(path), _ask(path, _GLANCE)) for path in (os.path.join(*each) for each in _status_sockets()))
+    return [(owner, each) for owner, each in found if each is not None]
+
+
+def _owner(path: str) -> int:
+    try:
+        return os.lstat(os.path.dirname(path)).st_uid
+    except OSError:
+        return -1
+
+
+def _status_sockets() -> Iterator[Tuple[str, str]]:
+    """Yield (folder, name) of all doors in the private directories of the users whose collectors this one may ask."""
+    mine = f".uml-mconsole-{os.geteuid()}"
+    for base in ("/run", "/tmp", *glob.glob("/run/user/*")):
+        with contextlib.suppress(OSError):
+            for folder in os.listdir(base):
+                if folder == mine or (folder.startswith(".uml-mconsole-") and os.geteuid() == 0):
+                    path = os.path.join(base, folder)
+                    yield from ((path, name) for name in os.listdir(path) if name.startswith(_PREFIX))
+
+
+def _path(private: str, directory: str) -> str:
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:16]
+    return os.path.join(private, f"{_PREFIX}{digest}")
+
+
+def _ask(path: str, timeout: float = _TIME) -> Optional[Status]:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(timeout)
+            sock.connect(path)
+            line = sock.makefile("rb").readline()
+            found: Optional[Status] = json.loads(line) if line else None
+            return found
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""One instance as the collector sees it: who it is, which boot it is in, and what is read of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Dict, Optional, Tuple
+
+from .._mconsole import notify, procfs
+from .._mconsole.console import Console
+from .._mconsole.errors import InputError
+from .._mconsole.instances import Instance
+from .log_follower import LogFollower
+
+_BURST = 20  # seconds' worth of events that an instance may have at once
+
+
+class RateLimit:
+    """How much an instance may say: ``rate`` events a second on average, and many more at once; 0 is without bound."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._left = rate * _BURST
+        self._at = time.monotonic()
+        self.refused = 0
+
+    def take(self) -> bool:
+        """Tell whether one more may be said, and count those that may not."""
+        if not self._rate:
+            return True
+        if self._left < 1 and not self._refill():
+            self.refused += 1
+            return False
+        self._left -= 1
+        return True
+
+    def pop_suppressed(self, is_over: bool) -> int:
+        """Return how many were refused, once more may be said again or nothing will be."""
+        if not self.refused or not (is_over or self._refill()):
+            return 0
+        count, self.refused = self.refused, 0
+        return count
+
+    def _refill(self) -> bool:
+        now = time.monotonic()
+        self._left = min(self._left + (now - self._at) * self._rate, self._rate * _BURST)
+        self._at = now
+        return self._left >= 1
+
+
+class TrackedInstance:
+    """A running instance.
+
+    ``boot`` counts from 1 since the collector first saw it, 0 before its console is there; ``handle`` is a pidfd;
+    ``notify`` is the path its kernel sends to, ``uncovered`` says why nobody reads it.
+    """
+
+    def __init__(self, instance: Instance, rate: float) -> None:
+        self.place = instance.place
+        self.pid = instance.pid or 0
+        self.uid = instance.uid
+        self.start = instance.start
+        self.handle = procfs.pidfd(self.pid)
+        self.notify = notify.path_of(instance.argv, procfs.link(f"/proc/{self.pid}/cwd") or "/")
+        self.follower: Optional[LogFollower] = None
+        self.log_uncovered = ""
+        self.paused = False
+        self.panicked = False
+        self.boot = 0
+        self._rate = rate
+        self._allowances: Dict[str, RateLimit] = {}
+        self._console = _console(instance)
+        self._made: Optional[Tuple[int, int]] = None
+        self.has_booted()
+
+    def identity(self) -> Dict[str, Any]:
+        """Return who it is, as an event says it."""
+        return {"umid": self.place.umid, "uml_dir": self.place.uml_dir, "pid": self.pid, "boot": self.boot}
+
+    def allow(self, about: str) -> bool:
+        """Tell whether one more event of a type or pattern is to be written; one takes no room from another."""
+        allowance = self._allowances.get(about)
+        if allowance is None:
+            allowance = self._allowances[about] = RateLimit(self._rate)
+        return allowance.take()
+
+    def pop_suppressed(self, is_over: bool = False) -> Dict[str, int]:
+        """Return {type or pattern: how many were left out}, of those that may be written again, at the end of all."""
+        found = {about: each.pop_suppressed(is_over) for about, each in self._allowances.items()}
+        return {about: count for about, count in found.items() if count}
+
+    def has_booted(self) -> bool:
+        """Tell whether its console was made anew since the last look, and count that: each boot makes its own."""
+        made = self._console_made()
+        if made is None or made == self._made:
+            return False
+        self._made = made
+        self.boot += 1
+        return True
+
+    def is_paused(self) -> Optional[bool]:
+        """Tell whether its console is stopped; None when that cannot be seen."""
+        return self._console.paused() if self._console is not None else None
+
+    def is_alive(self) -> bool:
+        """Tell whether its process still runs."""
+        found = procfs.stat(self.pid)
+        return found is not None and found.state not in "ZX" and found.start == self.start
+
+    def exit_status(self) -> Optional[int]:
+        """Return how it ended, where that can be had."""
+        return procfs.exit_status(self.handle, self.pid) if self.handle is not None else None
+
+    def left_its_directory(self) -> bool:
+        """Tell whether its directory is still there and still its own: a kernel that ends properly removes it."""
+        return procfs.read_pid(self.place.pid_file) == self.pid
+
+    def close(self) -> None:
+        """Let go of all that is open."""
+        if self.handle is not None:
+            os.close(self.handle)
+        if self.follower is not None:
+            self.follower.close()
+
+    def _console_made(self) -> Optional[Tuple[int, int]]:
+        try:
+            found = os.stat(os.path.join(self.place.directory, "mconsole"))
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns  # a socket is never written to, so this is when it was made
+
+
+def _console(instance: Instance) -> Optional[Console]:
+    """Return its console, to look at and not to talk to; None where its path is too long."""
+    try:
+        return Console(instance.place.console, instance.place.umid, read_only=True)
+    except InputError:
+        return None

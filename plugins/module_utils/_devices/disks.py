@@ -1,0 +1,450 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""Disks: ``ubd0`` to ``ubd15``, also called ``ubda`` to ``ubdp``.
+
+Source: linux arch/um/drivers/ubd_kern.c; measured on 6.1, 6.12 and 7.2. A disk that is set refuses every other
+setting; the query tells the files and no flag; the rest is read from the guest's sysfs, and from the descriptors and
+locks of the instance's process. Kernels of the 6.1 series open a disk's files only while the guest has it open,
+later ones at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import Collection, Dict, List, Optional, Tuple
+
+from .._files.cow_header import CowHeader, read_header
+from .._guest.snapshot import Snapshot
+from .._mconsole import dangers, locks
+from .._mconsole.errors import InputError
+from .._mconsole.parsing import parse_int
+from .device_class import REPLACE, DeviceClass, Meaning, Name, Options, plain
+
+SECTOR = 512
+UNITS = 16
+FLAGS = {"read_only": "r", "synchronous": "s", "shared": "c", "raw": "d"}  # the fifth, t, is discard turned off
+LETTERS = "rscdt"
+_MINORS = 16  # partitions of a disk, itself included
+
+
+# What is given and what is sent.
+
+
+def parse(raw: str) -> Options:
+    """Return the options in ``file[,backing file][,serial]``; the kernel splits at colons too."""
+    words = re.split("[,:]", raw)
+    if len(words) > 3 or not words[0]:
+        raise InputError(f"a disk is set by FILE[,BACKING FILE[,SERIAL]], and {raw!r} is not of that form")
+    file, backing, serial = [*words, "", ""][:3]
+    return {"file": file, "backing_file": backing, "serial": serial}
+
+
+def flag_options(flags: str) -> Options:
+    """Return the options that flag letters after a disk's number stand for."""
+    options: Options = {name: True for name, letter in FLAGS.items() if letter in flags}
+    return {**options, "discard": False} if "t" in flags else options
+
+
+def validate(given: Options) -> Options:
+    """Return options that the kernel reads as they are meant, with ``~`` of this user in paths.
+
+    :raises InputError: when a value would be split, or options exclude each other
+    """
+    flat = dict(given)
+    for key in ("file", "backing_file", "serial"):
+        if flat.get(key):
+            plain(flat[key], f"the disk's {key}", ",:", "the kernel splits a disk's setting at commas and colons")
+    for key in ("file", "backing_file"):
+        if flat.get(key):
+            flat[key] = plain(os.path.expanduser(flat[key]), key, ",:", "the kernel would split it there")
+    if flat.get("raw") and flat.get("backing_file"):
+        raise InputError("raw: true and a backing_file exclude each other: raw data has no backing file")
+    if not flat.get("file"):
+        missing = ", ".join(sorted(key for key in flat if flat[key] is not None))
+        raise InputError(f"a disk needs a file{f' beside {missing}' if missing else ''}")
+    return flat
+
+
+def render(flat: Options) -> str:
+    """Return what follows the disk's number."""
+    letters = "".join(letter for name, letter in FLAGS.items() if flat.get(name))
+    if flat.get("discard") is False:
+        letters += "t"
+    words = [flat["file"], flat.get("backing_file") or "", flat.get("serial") or ""]
+    return f"{letters}={','.join(words).rstrip(',')}"
+
+
+def number(unit: str) -> int:
+    """Return a disk's number, given by number or by letter."""
+    return int(unit) if unit.isdigit() else ord(unit) - ord("a")
+
+
+# What is there.
+
+
+def read(snapshot: Snapshot, unit: int) -> Options:
+    """Return a disk as it is; what is out of sight is None."""
+    config = snapshot.ask(f"config ubd{unit}")
+    if not config:
+        return {"state": "absent"}
+    file, _comma, backing = config.partition(",")
+    return {
+        "state": "present",
+        "config": config,
+        "file": file,
+        "backing_file": backing,
+        "ghost": None if snapshot.guest_unreadable else dangers.is_ghost(str(unit), snapshot),
+        **_of_guest(snapshot, unit),
+        **_of_host(snapshot, file),
+    }
+
+
+def _of_guest(snapshot: Snapshot, unit: int) -> Options:
+    """Return what the guest's sysfs and mounts tell of a disk."""
+    block = f"block/ubd{chr(ord('a') + unit)}"
+    discard = snapshot.attribute(f"{block}/queue/discard_max_bytes")
+    return {
+        "read_only": _flag(snapshot.attribute(f"{block}/ro")),
+        "serial": _serial(snapshot.attribute(f"{block}/serial")),
+        "discard": None if discard is None else discard != "0",
+        "size": _size(snapshot, unit),
+        "mounts": mounts(snapshot, unit),
+    }
+
+
+def _flag(text: Optional[str]) -> Optional[bool]:
+    return None if text is None else text == "1"
+
+
+def _serial(text: Optional[str]) -> Optional[str]:
+    return "" if text == "(null)" else text
+
+
+def _size(snapshot: Snapshot, unit: int) -> Optional[int]:
+    """Return a disk's size in bytes: from sysfs, else from the list of partitions, which leaves empty disks out."""
+    letter = chr(ord("a") + unit)
+    sectors = parse_int(snapshot.attribute(f"block/ubd{letter}/size"))
+    if sectors is not None:
+        return sectors * SECTOR
+    rows = [line.split() for line in (snapshot.proc("partitions") or "").splitlines()]
+    found = [parse_int(row[2]) for row in rows if len(row) == 4 and row[3] == f"ubd{letter}"]
+    return found[0] * 1024 if found and found[0] is not None else None
+
+
+def mounts(snapshot: Snapshot, unit: int) -> Optional[List[str]]:
+    """Return where pid 1 and the kernel see a disk or its partitions mounted; None when that is out of sight."""
+    texts = [snapshot.proc("1/mountinfo"), snapshot.proc("mounts")]
+    if texts == [None, None]:
+        return None
+    device = re.compile(rf"/dev/ubd{chr(ord('a') + unit)}\d*")
+    major = {f"98:{minor}" for minor in range(unit * _MINORS, (unit + 1) * _MINORS)}
+    found = [row[4] for row in _rows(texts[0]) if row[2] in major or any(device.fullmatch(word) for word in row)]
+    found += [row[1] for row in _rows(texts[1]) if device.fullmatch(row[0])]
+    return sorted(set(found))
+
+
+def _rows(text: Optional[str]) -> List[List[str]]:
+    rows = (line.split() for line in (text or "").splitlines())
+    return [row for row in rows if len(row) > 4]
+
+
+def _of_host(snapshot: Snapshot, file: str) -> Options:
+    """Return the flags that only the process's open file shows; None while it has the file not open."""
+    opened = snapshot.opened(file)
+    if opened is None:
+        return {"synchronous": None, "shared": None, "replaced": _replaced(snapshot, file)}
+    return {"replaced": False, "synchronous": bool(opened.flags & os.O_SYNC), "shared": not opened.locked}
+
+
+def _replaced(snapshot: Snapshot, file: str) -> Optional[bool]:
+    """Tell whether a kernel that keeps disks open has not this file open, but one of the same name before it."""
+    try:
+        found = snapshot.stat(file)
+    except FileNotFoundError:
+        return True
+    if found is None or not stat.S_ISREG(found.st_mode) or not snapshot.descriptor_numbers():
+        return None
+    return None if snapshot.series() < (6, 12) else True
+
+
+# What a wish implies, and what it needs.
+
+
+def fill_in(snapshot: Snapshot, want: Options) -> Options:
+    """Return a wish with the backing file that its COW file names, so that it is never opened as raw by a stale flag.
+
+    A refused setting leaves its ``d`` behind in the slot; a COW file named alone would then be opened as raw data,
+    while one named with its backing file is refused.
+    """
+    full = {**want, "ghost": False}
+    header = _header(snapshot, want["file"])
+    if want.get("raw"):
+        full["backing_file"] = ""
+    elif header is not None and not want.get("backing_file") and not set(header.backing_file) & set(",:"):
+        full["backing_file"] = header.backing_file
+    elif header is None and _readable(snapshot, want["file"]) and want.get("backing_file") is None:
+        full["backing_file"] = ""
+    return full
+
+
+def _readable(snapshot: Snapshot, path: str) -> bool:
+    where = snapshot.host_path(path)
+    return where is not None and os.access(where, os.R_OK)
+
+
+def _header(snapshot: Snapshot, path: str) -> Optional[CowHeader]:
+    """Return the COW header of a file, or None when it has none or it cannot be read."""
+    where = snapshot.host_path(path)
+    try:
+        return None if where is None else read_header(where)
+    except OSError:
+        return None
+
+
+def canonical(snapshot: Snapshot, flat: Options) -> Options:
+    """Return a disk's options with each path as the file's one name; ``raw`` shows in the backing file."""
+    keys = ("file", "backing_file", "read_only", "synchronous", "shared", "discard", "serial", "ghost")
+    found = {key: flat.get(key) for key in keys}
+    for key in ("file", "backing_file"):
+        if found[key]:
+            found[key] = snapshot.real_path(str(found[key]))
+    return found
+
+
+def check(snapshot: Snapshot, unit: int, want: Options, leaving: Collection[str]) -> None:
+    """Refuse files that the instance cannot use; ``leaving`` names the devices that are removed before.
+
+    :raises InputError: when a file is missing, of a wrong kind, in use elsewhere, or does not fit its COW file
+    """
+    file, backing = want["file"], want.get("backing_file")
+    new_cow = bool(backing) and not _exists(snapshot, file)
+    if new_cow and want.get("read_only"):
+        raise InputError(
+            f"there is no {file!r} yet, and the kernel cannot make a COW file for a read-only disk", path=file
+        )
+    if new_cow:
+        _check_kind(snapshot, os.path.dirname(file) or ".", (stat.S_ISDIR,), "directory for a new COW file")
+    else:
+        _check_kind(snapshot, file, _USABLE, "file or block device")
+    if backing:
+        _check_kind(snapshot, backing, _USABLE, "file or block device")
+        _check_pair(snapshot, file, backing, new_cow)
+    if not new_cow:
+        _check_unused(snapshot, unit, want, leaving)
+
+
+_USABLE = (stat.S_ISREG, stat.S_ISBLK, stat.S_ISCHR)
+
+
+def _exists(snapshot: Snapshot, path: str) -> bool:
+    """Tell whether a file exists; True when that is out of sight."""
+    try:
+        snapshot.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _check_kind(snapshot: Snapshot, path: str, kinds: Tuple[object, ...], what: str) -> None:
+    try:
+        found = snapshot.stat(path)
+    except FileNotFoundError:
+        raise InputError(f"no {what} {path!r} on the VM host, as {snapshot.umid} sees it", path=path) from None
+    if found is not None and not any(kind(found.st_mode) for kind in kinds if callable(kind)):
+        raise InputError(f"{path!r} on the VM host is no {what}", path=path)
+
+
+def _check_pair(snapshot: Snapshot, file: str, backing: str, new_cow: bool) -> None:
+    """Refuse a COW file whose backing file is not the one it was made for: the guest would refuse to open the pair."""
+    if new_cow or not _readable(snapshot, file):
+        return
+    header = _header(snapshot, file)
+    if header is None:
+        raise InputError(f"{file!r} exists and is no COW file, so it cannot have the backing file {backing!r}")
+    found = snapshot.stat(backing)
+    if found is None:
+        return
+    size, mtime = _length(snapshot, backing, found), int(found.st_mtime)
+    if (size is not None and size != header.size) or mtime != header.mtime:
+        raise InputError(
+            f"the COW file {file!r} does not fit {backing!r}: it was made for {header.size} bytes modified at"
+            f" {header.mtime}, and the backing file has {size} bytes modified at {mtime}",
+            path=file,
+            backing_file=backing,
+        )
+
+
+def _length(snapshot: Snapshot, path: str, found: os.stat_result) -> Optional[int]:
+    """Return how many bytes a file or a block device holds; None when it is out of sight."""
+    if stat.S_ISREG(found.st_mode):
+        return found.st_size
+    text = ""
+    if stat.S_ISBLK(found.st_mode):
+        text = _sysfs(f"/sys/dev/block/{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}/size")
+    return int(text) * SECTOR if text.isdigit() else None
+
+
+def _sysfs(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
+
+
+def _check_unused(snapshot: Snapshot, unit: int, want: Options, leaving: Collection[str]) -> None:
+    """Refuse a file that another disk of the instance, or another process of the VM host, holds."""
+    if want.get("shared"):
+        return
+    for other in range(UNITS):
+        text = snapshot.ask(f"config ubd{other}") if other != unit and f"ubd{other}" not in leaving else None
+        if (
+            text
+            and snapshot.real_path(text.partition(",")[0]) == snapshot.real_path(want["file"])
+            and _exists(snapshot, want["file"])
+        ):
+            raise InputError(
+                f"{want['file']!r} is already the disk ubd{other} of {snapshot.umid};"
+                " set shared=true to attach it twice"
+            )
+    where = snapshot.host_path(want["file"])
+    pid = locks.holder(where, exclusive=not want.get("read_only")) if where is not None else None
+    if pid is not None and pid not in snapshot.members():
+        raise InputError(
+            f"{want['file']!r} is locked by process {pid} of the VM host; say shared: true to attach it anyway",
+            path=where,
+        )
+
+
+def in_use(snapshot: Snapshot, unit: int, have: Options) -> Optional[str]:
+    """Return why a disk must not be removed now, or None."""
+    if have.get("ghost"):
+        return (
+            "it is a ghost: configured at boot, where its set-up failed, so the guest has no such device;"
+            " removing it would panic the kernel"
+        )
+    if have.get("mounts"):
+        return f"the guest has it mounted at {', '.join(have['mounts'])}"
+    if snapshot.series() < (6, 12) and snapshot.opened(have["file"]) is not None:
+        return "the guest has it open (as swap, or by a process)"
+    return None
+
+
+# What came of it.
+
+
+def unverifiable(snapshot: Snapshot, unit: int, want: Options, have: Options) -> List[str]:
+    """Return what cannot be verified of a disk that is as wanted as far as it can be seen."""
+    names = {"synchronous": "whether it is synchronous", "shared": "whether it is unlocked"}
+    found = [
+        f"{text} shows only while the guest has it open" for key, text in names.items() if _unseen(want, have, key)
+    ]
+    if have.get("size") is None and not snapshot.guest_unreadable:
+        found.append("the guest shows no such disk: it has no /sys")
+    elif any(_unseen(want, have, key) for key in ("read_only", "discard", "serial")):
+        found.append("its flags and serial number are read from the guest's /sys, which is not there")
+    if have.get("replaced"):
+        found.append("the VM host's file was replaced since the disk was attached, and the guest still has the old one")
+    size = expected_size(snapshot, have)
+    if size is not None and have.get("size") is not None and size != have["size"]:
+        found.append(
+            f"the guest's disk has {have['size']} bytes, and the file now gives {size}:"
+            " the size is read when a disk is attached"
+        )
+    return found
+
+
+def _unseen(want: Options, have: Options, key: str) -> bool:
+    return want.get(key) is not None and have.get(key) is None
+
+
+def expected_size(snapshot: Snapshot, flat: Options) -> Optional[int]:
+    """Return the size in bytes that a disk of these files gets, in whole sectors; None when it cannot be told."""
+    try:
+        path = flat.get("backing_file") or flat["file"]
+        header = _header(snapshot, path)
+        path = header.backing_file if header is not None else path
+        found = snapshot.stat(path)
+    except FileNotFoundError:
+        return None
+    length = _length(snapshot, path, found) if found is not None else None
+    return None if length is None else (length + SECTOR - 1) // SECTOR * SECTOR
+
+
+def predict(snapshot: Snapshot, sent: Options) -> Options:
+    """Return what will be read back of a disk, as far as it follows from the files."""
+    told = ",".join(filter(None, (sent["file"], sent.get("backing_file"))))
+    return {"config": told, "size": expected_size(snapshot, sent), "mounts": []}
+
+
+MEANINGS = (
+    Meaning(-2, "determine size", "the instance finds no such file"),
+    Meaning(-13, "determine size", "the instance's user may not read the file"),
+    Meaning(-16, "already configured", "another task set it meanwhile"),
+    Meaning(-16, "currently open", "the guest has it open: mounted, as swap, or by a process"),
+    Meaning(-21, "", "it is a directory"),
+    Meaning(-11, "", "another process has locked the file"),
+    Meaning(-22, "", "the COW file and its backing file do not fit, or the file is no COW file"),
+    Meaning(-2, "", "the COW file cannot be made there"),
+)
+
+
+def exclusive_resource(snapshot: Snapshot, want: Options) -> Optional[str]:
+    """Return the file that no other disk may have at the same time."""
+    return None if want.get("shared") else f"the file {snapshot.real_path(want['file'])}"
+
+
+def cleanup_commands(name: Name, sent: Options) -> List[str]:
+    """Return the commands that clear what a refused setting leaves in its slot: ``d``, ``c`` and ``t`` outlive it."""
+    left = sent.get("raw") or sent.get("shared") or sent.get("discard") is False
+    return clear(name) if left else []
+
+
+def clear(name: Name) -> List[str]:
+    """Return the commands that empty a free slot for good: only removing a set disk resets its flags."""
+    return [f"config {name.text}=/dev/null", name.remove()]
+
+
+def has_stale_flags(sent: Options, have: Options) -> bool:
+    """Tell whether a disk just set has flags that were not sent, left in its slot by a refused setting."""
+    wanted: Dict[str, bool] = {"discard": sent.get("discard") is not False, "shared": bool(sent.get("shared"))}
+    return any(have.get(key) is not None and have[key] != value for key, value in wanted.items())
+
+
+DISK = DeviceClass(
+    name="ubd",
+    title="a disk",
+    spelling=re.compile(r"ubd(?P<unit>[0-9]+|[a-z])(?P<flags>[rscdt]*)"),
+    units="ubd0 to ubd15, or ubda to ubdp",
+    limit=UNITS,
+    change=REPLACE,
+    kernels="all",
+    probe="config ubd0",
+    options=("file", "backing_file", "read_only", "synchronous", "shared", "discard", "raw", "serial"),
+    parse=parse,
+    validate=validate,
+    render=render,
+    read=read,
+    canonical=canonical,
+    fill_in=fill_in,
+    check=check,
+    in_use=in_use,
+    unverifiable=unverifiable,
+    predict=predict,
+    number=number,
+    preserved=("read_only", "synchronous", "shared", "discard", "serial"),
+    exclusive_resource=exclusive_resource,
+    cleanup_commands=cleanup_commands,
+    has_stale_flags=has_stale_flags,
+    meanings=MEANINGS,
+)
+
+
+def asks_for_raw(command: str) -> bool:
+    """Tell whether a config command carries the letter ``d`` itself."""
+    match = re.match(r"config ubd\d+([rscdt]*)=", command)
+    return match is not None and "d" in match[1]

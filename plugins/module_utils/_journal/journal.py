@@ -1,0 +1,325 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The journal of events: JSON lines in files of bounded size, one writer, any number of readers.
+
+A file is named after the first sequence number that it may hold, so the numbering outlives every file. A line is whole
+when its newline is there: readers take nothing else, and the writer takes back what it could not write to its end.
+Writes are not forced to the disk: a killed writer loses nothing, a machine that loses its power may lose the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import math
+import os
+import stat
+import time
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+
+from .._mconsole import procfs
+from .._mconsole.errors import InputError, NotAllowedError
+
+LIMIT = 16 << 20  # bytes of all files together
+_FILES = 8
+_NAME = "events-{:016d}.jsonl"
+_PREFIX, _SUFFIX = "events-", ".jsonl"
+_LOCK = "writer.lock"
+_END = 10**16  # above any number that a name has digits for
+_POLL = 0.1  # seconds between looks of one who waits: a stat or two each
+Event = Dict[str, Any]
+
+
+class File(NamedTuple):
+    """One file of the journal: the first sequence number that it may hold, and where it is."""
+
+    first: int
+    path: str
+
+
+def default_directory() -> str:
+    """Return where this user's journal is: the system's place for root, else the user's own."""
+    if os.geteuid() == 0:
+        return "/var/lib/uml-mconsole"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = state if os.path.isabs(state) else os.path.expanduser("~/.local/state")
+    return os.path.join(base, "uml-mconsole")
+
+
+def files(directory: str) -> List[File]:
+    """Return the journal's files, oldest first; none where there is no journal.
+
+    :raises NotAllowedError: when this user may not look there
+    """
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as err:
+        raise NotAllowedError(f"the journal {directory} cannot be read: {err.strerror}", path=directory) from err
+    numbers = [name[len(_PREFIX) : -len(_SUFFIX)] for name in names if name.startswith(_PREFIX)]
+    return [
+        File(number, os.path.join(directory, _NAME.format(number)))
+        for number in sorted(int(each) for each in numbers if each.isdigit() and len(each) == 16)
+    ]
+
+
+# Writing.
+
+
+class Writer:
+    """The one writer of a journal; ``limit`` is what all its files together may take, in bytes.
+
+    :raises InputError: when another process writes it, or its directory cannot be made
+    :raises NotAllowedError: when the directory is somebody else's, or others may look into it
+    """
+
+    def __init__(self, directory: str, limit: int = LIMIT) -> None:
+        self._directory = directory
+        self._share = max(limit // _FILES, 1)
+        self._lock = self._file = -1
+        self._size = 0
+        self.last = 0
+        self._open()
+
+    def append(self, event: Event) -> int:
+        """Write one event and return its sequence number; all of its line is there then, or nothing.
+
+        :raises OSError: when there is no room, for instance; the number is not used up
+        """
+        line = json.dumps({"seq": self.last + 1, **event}).encode("ascii") + b"\n"
+        if os.fstat(self._file).st_nlink == 0:  # somebody has removed it, and what follows shall be found
+            self.close()
+            self._open()
+        if self._size and self._size + len(line) > self._share:
+            self._rotate()
+        self._write(line)
+        self.last += 1
+        return self.last
+
+    def close(self) -> None:
+        """Let another write."""
+        for descriptor in (self._file, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._file = self._lock = -1
+
+    def _open(self) -> None:
+        """Go on where the last writer ended, or behind what this one has already written."""
+        make_directory(self._directory)
+        self._lock = _locked(os.path.join(self._directory, _LOCK))
+        found = files(self._directory)
+        before, self.last = self.last, max(self.last, _last(found[-1]) if found else 0)
+        self._use(found[-1].path if found and self.last > before else self._next())
+
+    def _next(self) -> str:
+        return os.path.join(self._directory, _NAME.format(self.last + 1))
+
+    def _use(self, path: str) -> None:
+        """Go on in a file, without what was torn at its end."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+        self._size = _read(path).rfind(b"\n") + 1
+        os.ftruncate(descriptor, self._size)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = descriptor
+
+    def _rotate(self) -> None:
+        """Begin the next file, and remove the oldest."""
+        self._use(self._next())
+        for each in files(self._directory)[:-_FILES]:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(each.path)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            if os.write(self._file, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            raise
+        self._size += len(line)
+
+
+def make_directory(path: str) -> None:
+    """Make the journal's directory, which is its owner's alone.
+
+    :raises InputError: when it cannot be made
+    :raises NotAllowedError: when it is there and is somebody else's, or others may look into it
+    """
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        found = os.lstat(path)
+    except OSError as err:
+        raise InputError(f"the journal's directory {path} cannot be made: {err.strerror}", path=path) from err
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise NotAllowedError(
+            f"{path} is not a directory of user {os.geteuid()} that nobody else may look into"
+            f" (found owner {found.st_uid}, mode {found.st_mode:07o})",
+            path=path,
+        )
+
+
+def _locked(path: str) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InputError(f"another process writes the journal of {os.path.dirname(path)}", path=path) from None
+    return descriptor
+
+
+def _last(file: File) -> int:
+    """Return the last number of a file; a line that is no event has used one up all the same."""
+    last = file.first - 1
+    for line in _lines(_read(file.path)):
+        event = parse(line)
+        last = event["seq"] if event else last + 1
+    return last
+
+
+# Reading.
+
+
+def _finite(text: str) -> float:
+    """Return a number that JSON can say again."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number that an event has")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+
+
+def parse(line: bytes) -> Optional[Event]:
+    """Return the event of a line, or None where it is none: a disk may have lost it, and left anything in its place."""
+    try:
+        found = _DECODER.decode(line.decode("ascii"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or not _is_time(found.get("time", 0)):
+        return None
+    seq = found.get("seq")
+    return found if isinstance(seq, int) and not isinstance(seq, bool) and 0 < seq < _END else None
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < _END
+
+
+def _lines(data: bytes) -> List[bytes]:
+    """Return the whole lines; what has no newline yet is being written."""
+    return data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]
+
+
+def _read(path: str, offset: int = 0, count: int = -1) -> bytes:
+    """Return a file from an offset on, or a part of that; nothing where it has been removed meanwhile."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(offset)
+            return stream.read(count)
+    except FileNotFoundError:
+        return b""
+
+
+class Reader:
+    """One reader's place in a journal: ``position`` is the last sequence number that it was given.
+
+    What was removed or spoilt before it came is told as an event of type ``gap`` with ``lost``, the number of events.
+    """
+
+    def __init__(self, directory: str, position: int = 0) -> None:
+        self._directory = directory
+        self.position = position
+        self._inode = 0
+        self._offset = 0
+        self._line = b""  # the last one that was read, which ends at the offset
+
+    def read(self) -> Iterator[Event]:
+        """Yield what is there behind the position, moving it."""
+        found = files(self._directory)
+        if found and self._turn_to(found[-1]) and _last(found[-1]) < self.position:
+            yield _gap(0, None, f"the journal begins anew: it has no event {self.position}")
+            self.position = 0
+        start = max((each.first for each in found if each.first <= self.position + 1), default=0)
+        for file in found:
+            if file.first >= start:
+                yield from self._read_file(file)
+
+    def _turn_to(self, file: File) -> bool:
+        """Begin with a file unless we are in it; return whether we begin.
+
+        A file that was removed may have left its inode to the next one, so the line before our place must be there.
+        """
+        try:
+            there = os.stat(file.path)
+        except FileNotFoundError:
+            return False
+        before = _read(file.path, self._offset - len(self._line), len(self._line))
+        if there.st_ino == self._inode and before == self._line:
+            return False
+        self._inode, self._offset, self._line = there.st_ino, 0, b""
+        return True
+
+    def _read_file(self, file: File) -> Iterator[Event]:
+        self._turn_to(file)
+        for line in _lines(_read(file.path, self._offset)):
+            self._line = line + b"\n"
+            self._offset += len(self._line)
+            event = parse(line)
+            if event is not None and event["seq"] > self.position:
+                yield from self._missing(event["seq"])
+                self.position = event["seq"]
+                yield event
+
+    def _missing(self, seq: int) -> Iterator[Event]:
+        """Account for the numbers between the position and the next event that is there."""
+        lost = seq - self.position - 1
+        if lost > 0:
+            self.position = seq - 1
+            yield _gap(seq - 1, lost, f"{lost} events are no longer in the journal")
+
+    def follow(self, deadline: Optional[float] = None) -> Iterator[Optional[Event]]:
+        """Yield events as they come, and None whenever there is none; end at a time of the monotonic clock."""
+        while True:
+            yield from self.read()
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+            yield None
+            time.sleep(_POLL)
+
+
+def last(directory: str) -> int:
+    """Return the last sequence number of a journal; 0 when it has no event."""
+    found = files(directory)
+    return _last(found[-1]) if found else 0
+
+
+def oldest(directory: str) -> int:
+    """Return the position before the oldest event that is still there."""
+    found = files(directory)
+    return found[0].first - 1 if found else 0
+
+
+def is_written(directory: str) -> bool:
+    """Tell whether a process writes the journal, without disturbing one that is about to."""
+    try:
+        inode = os.stat(os.path.join(directory, _LOCK)).st_ino
+    except OSError:
+        return False
+    return any(f":{inode} " in line and " FLOCK " in line for line in procfs.read_text("/proc/locks").splitlines())
+
+
+def _gap(seq: int, lost: Optional[int], text: str) -> Event:
+    nobody = {"umid": None, "uml_dir": None, "pid": None, "boot": None}
+    event = {"seq": seq, "time": time.time(), "host": os.uname().nodename, **nobody, "type": "gap"}
+    return {**event, "severity": "warning", "data": text, "lost": lost}

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+
+"""The words on a kernel's command line: made from options, and compared with those of a running process.
+
+Groups that the user did not give are not managed: they are not compared, and a
+restart keeps them as they were.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from .._devices import spec
+from .._mconsole import notify
+from .._mconsole.errors import InputError
+from .._mconsole.instances import Place
+from .._mconsole.parsing import parse_size
+from .kernel_arg_groups import GROUPS, Words, canonical, group_of, name_of, split
+
+KERNEL = "linux.uml"  # as Debian calls it
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# What a kernel is started with unless it is told otherwise. Without the lines, consoles are terminal windows and
+# error messages; without a first disk, a ghost called root_fs whose removal panics (ubd_kern.c ubd0_init). Kernels
+# from 6.12 on lock a disk's file while they boot and panic when they cannot, so that /dev/null must not be locked.
+DEFAULTS: Tuple[Tuple[str, str, str], ...] = (
+    ("devices", "con", "con=null"),
+    ("devices", "ssl", "ssl=null"),
+    ("devices", "con0", "con0=null,fd:1"),
+    ("disk0", "ubd0", "ubd0c=/dev/null"),
+)
+_OWN = ("umid", "uml_dir")
+
+
+def desired(options: Mapping[str, Any], umid: str) -> Words:
+    """Return the words that the given launch options stand for; a group that is not given is not there.
+
+    ``{umid}`` in any value is the instance's name, so that one task can launch many.
+
+    :raises InputError: when a value cannot be put on a command line
+    """
+    words: Words = {}
+    for name, make in BUILDERS.items():
+        if options.get(name) is not None:
+            for group, found in make(filled(options[name], umid)).items():
+                words.setdefault(group, []).extend(found)
+    for word in (word for group, found in words.items() for word in found if group != "kernel"):
+        _check_word(word)
+    _check_twice(words)
+    return words
+
+
+def filled(value: Any, umid: str) -> Any:
+    """Return a value with the name of the instance in its place, however deep."""
+    if isinstance(value, str):
+        return value.replace("{umid}", umid)
+    if isinstance(value, Mapping):
+        return {key: filled(each, umid) for key, each in value.items()}
+    return [filled(each, umid) for each in value] if isinstance(value, list) else value
+
+
+def path(text: str, what: str) -> str:
+    """Return a path of the VM host, with ``~`` of this user.
+
+    :raises InputError: when it is relative: the kernel's own directory is nobody's business
+    """
+    found = os.path.expanduser(text)
+    if not os.path.isabs(found):
+        raise InputError(f"{what} {text!r} is a relative path; expected an absolute one, or one that starts with ~")
+    return os.path.normpath(found)
+
+
+def program(kernel: str) -> str:
+    """Return the absolute path of a kernel.
+
+    :raises InputError: when there is none
+    """
+    if "/" in kernel:
+        found = path(kernel, "kernel")
+        usable = os.path.isfile(found) and os.access(found, os.X_OK)
+    else:
+        found = shutil.which(kernel, path=PATH) or ""
+        usable = bool(found)
+    if not usable:
+        raise InputError(f"the kernel {kernel!r} is not there or not executable", kernel=kernel)
+    return found
+
+
+# From options to words.
+
+
+def _kernel(value: str) -> Words:
+    return {"kernel": [os.path.realpath(program(value))]}
+
+
+def _memory(value: Any) -> Words:
+    parse_size(str(value))
+    return {"memory": [f"mem={str(value).strip()}"]}
+
+
+def _ncpus(value: int) -> Words:
+    if value < 1:
+        raise InputError(f"ncpus is {value}; expected at least 1")
+    return {"ncpus": [f"ncpus={value}"]}
+
+
+def _notify(value: str) -> Words:
+    return {"notify": [f"{notify.OPTION}{path(value, 'notify')}"] if value else []}
+
+
+def _root(value: Mapping[str, Any]) -> Words:
+    """Return the words of a root file system: an image, a directory of the VM host, an initial one, or two of them."""
+    given = {key: each for key, each in value.items() if each not in (None, "")}
+    if not given.keys() & {"image", "hostfs", "initrd"}:
+        raise InputError("root says neither image nor hostfs nor initrd; expected one of them")
+    if {"image", "hostfs"} <= given.keys():
+        raise InputError("root says image and hostfs; expected one of them")
+    if "cow" in given and "image" not in given:
+        raise InputError("root says cow without image; the image is what the COW file stands on")
+    words = {"root": [word for make in (_image, _hostfs, _initrd) for word in make(given)]}
+    if "image" in given:
+        words["disk0"] = [_disk0(given)]
+    return words
+
+
+def _image(given: Mapping[str, Any]) -> List[str]:
+    if "image" not in given:
+        return []
+    kind = [f"rootfstype={given['fstype']}"] if "fstype" in given else []
+    return ["root=/dev/ubda", *kind, *_mode(given)]
+
+
+def _disk0(given: Mapping[str, Any]) -> str:
+    files = [path(given[key], f"root.{key}") for key in ("cow", "image") if key in given]
+    for each in files:
+        if "," in each or ":" in each:
+            raise InputError(f"the disk file {each!r} holds a comma or a colon, where the kernel would split it")
+    flag = "r" if given.get("read_only") and "cow" not in given else ""
+    return f"ubd0{flag}={','.join(files)}"
+
+
+def _hostfs(given: Mapping[str, Any]) -> List[str]:
+    if "hostfs" not in given:
+        return []
+    return ["rootfstype=hostfs", f"rootflags={path(given['hostfs'], 'root.hostfs')}", *_mode(given)]
+
+
+def _initrd(given: Mapping[str, Any]) -> List[str]:
+    if "initrd" not in given:
+        return []
+    words = [f"initrd={path(given['initrd'], 'root.initrd')}"]
+    alone = not given.keys() & {"image", "hostfs"}
+    return [*words, f"rdinit={given['init']}"] if alone and "init" in given else words
+
+
+def _mode(given: Mapping[str, Any]) -> List[str]:
+    init = [f"init={given['init']}"] if "init" in given else []
+    return ["ro" if given.get("read_only") else "rw", *init]
+
+
+def _devices(value: Mapping[str, Any]) -> Words:
+    words: Words = {"devices": []}
+    for name, setting in value.items():
+        word = _device(str(name), setting)
+        words.setdefault(group_of(word), []).append(word)
+    return words
+
+
+def _device(name: str, setting: Any) -> str:
+    """Return the word of one device, set by text as on the console or by the options of the module ``device``."""
+    if not isinstance(setting, (str, Mapping)):
+        raise InputError(f"the device {name} is set by {setting!r}; expected text or a dictionary of options")
+    options = {"config": setting} if isinstance(setting, str) else setting
+    unknown = sorted(set(options) - {"config", *spec.option_names()})
+    if unknown:
+        raise InputError(f"the device {name} has no option {', '.join(unknown)}")
+    wish = spec.parse_spec(name, options)
+    return wish.name.config(wish.flat)[len("config ") :] if wish.present else f"{wish.name.text}=none"
+
+
+def _arguments(value: Any) -> Words:
+    """Return free words, each in the group that it belongs to; a dictionary's None and True are words alone."""
+    if isinstance(value, Mapping):
+        pairs = [(str(name), each) for name, each in value.items() if each is not False]
+        found = [name if each is None or each is True else f"{name}={each}" for name, each in pairs]
+    elif isinstance(value, list):
+        found = [str(each) for each in value]
+    else:
+        raise InputError(f"arguments is {value!r}; expected a list of words or a dictionary")
+    words: Words = {"arguments": []}
+    for word in found:
+        _check_free(word)
+        words.setdefault(group_of(word), []).append(word)
+    return words
+
+
+def _check_free(word: str) -> None:
+    name = word.partition("=")[0]
+    if name in _OWN:
+        raise InputError(f"arguments holds {word!r}; say it by the option {name}")
+    if word.startswith("-") and word != "--":
+        raise InputError(f"arguments holds {word!r}; a kernel takes no options, and with some it only prints and ends")
+
+
+BUILDERS: Dict[str, Callable[[Any], Words]] = {
+    "kernel": _kernel,
+    "memory": _memory,
+    "ncpus": _ncpus,
+    "notify": _notify,
+    "root": _root,
+    "devices": _devices,
+    "arguments": _arguments,
+}
+
+
+def _check_word(word: str) -> None:
+    """Refuse what would not arrive as one word: the kernel joins its arguments by spaces and splits them again."""
+    plain = re.sub(r'"[^"]*"', "", word)
+    if not word or any(char.isspace() or char == "\0" for char in plain):
+        raise InputError(f"{word!r} is not one word; a kernel's command line is split at spaces")
+
+
+def _check_twice(words: Words) -> None:
+    named = [name_of(word) for group in words.values() for word in group if "=" in word or ":" in word]
+    for name in named:
+        if named.count(name) > 1 and name not in ("virtio_uml.device", "earlycon", "console"):
+            raise InputError(f"the kernel argument {name} is given twice; expected once")
+
+
+def compose(where: Place, wanted: Words, old: Optional[Sequence[str]] = None) -> List[str]:
+    """Return the words after the program: the wanted groups, the others as on an old command line, or by default."""
+    base = split(old[1:]) if old else {group: [] for group, _pattern in GROUPS}
+    wanted = {group: words for group, words in wanted.items() if group != "kernel"}
+    words = {**base, **wanted, "identity": [f"umid={where.umid}", f"uml_dir={where.uml_dir}"]}
+    names = {name_of(word) for group in words.values() for word in group}
+    if not old and "notify" not in wanted:
+        words["notify"] = _shared_notify(where)
+    for group, name, word in DEFAULTS:
+        if name not in names and (not old or group in wanted):
+            words[group] = [word, *words[group]]
+    return [word for group, _pattern in GROUPS for word in words[group]]
+
+
+def _shared_notify(where: Place) -> List[str]:
+    """Return the word for the socket at which the collector listens; none where it would not arrive as one word.
+
+    A kernel that finds nobody there says so in its log, and goes on (mconsole_user.c mconsole_notify).
+    """
+    word = f"{notify.OPTION}{notify.default_path(where.uml_dir)}"
+    return [] if re.search(r'[\s"]', word) else [word]
+
+
+def differences(wanted: Words, actual: Words) -> Dict[str, Dict[str, List[str]]]:
+    """Return {group: {running, wanted}} of the wanted groups that differ.
+
+    Order does not matter, sizes are equal when they mean the same, and the defaults are nobody's wish.
+    """
+    return {
+        group: {"running": actual[group], "wanted": words}
+        for group, words in wanted.items()
+        if _meaning(words) != _meaning(actual[group])
+    }
+
+
+def _meaning(words: Sequence[str]) -> List[str]:
+    defaults = [word for _group, _name, word in DEFAULTS]
+    return sorted(canonical(word) for word in words if word not in defaults)
