@@ -20,7 +20,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT / "tests"), str(CHECKOUT / ".cache" / "tree")]
 
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import private_directory
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.private_dir import private_directory
 from support import uml
 
 REQUEST = struct.pack("=III", 0xCAFEBABE, 2, 7) + b"version"

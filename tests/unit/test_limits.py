@@ -15,7 +15,12 @@ from ansible_collections.uml.mconsole.plugins.module_utils._collector import pat
 from ansible_collections.uml.mconsole.plugins.module_utils._devices import disks
 from ansible_collections.uml.mconsole.plugins.module_utils._journal import journal
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import preflight
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import names, parallel, reply_sockets, wire
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import (
+    long_queue,
+    names,
+    parallel,
+    wire,
+)
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel
 from support import limits
 
@@ -26,7 +31,7 @@ ROWS = {
     "one console command": f"{wire.MAX_COMMAND} bytes",
     "one part of a reply": f"{wire.MAX_DATA} bytes",
     "a reply of which no part can be lost": (
-        f"{wire.SAFE_BURST} parts where the host lets us make no namespace, else {reply_sockets.ROOMY_QUEUE + 1}"
+        f"{wire.SAFE_BURST} parts where the host lets us make no namespace, else {long_queue.ROOMY_QUEUE + 1}"
     ),
     "a reply altogether": f"{wire.MAX_PACKETS} parts ({wire.MAX_PACKETS * wire.MAX_DATA // MIB} MiB)",
     "an order to the local client": f"{server.MAX_ORDER // MIB} MiB",

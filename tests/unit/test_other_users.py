@@ -22,7 +22,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._collector import sta
 from ansible_collections.uml.mconsole.plugins.module_utils._files import copying
 from ansible_collections.uml.mconsole.plugins.module_utils._guest.snapshot import Snapshot
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import instance_report
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import instances, reply_sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import instances, private_dir
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import NotAllowedError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Instance, Place
 from support.fake import FakeConsole
@@ -43,17 +43,17 @@ def places(uml_dir: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     shared.chmod(0o1777)
     own.mkdir(0o700)
     os.chown(own, VICTIM, VICTIM)
-    monkeypatch.setattr(reply_sockets, "bases", lambda: [str(shared), str(own)])
+    monkeypatch.setattr(private_dir, "bases", lambda: [str(shared), str(own)])
     monkeypatch.setattr(status_socket, "bases", lambda: [str(shared), str(own)])
     return shared, own
 
 
 def test_a_user_cannot_be_locked_out_by_who_was_first(places: tuple[Path, Path]) -> None:
     shared, own = places
-    assert as_user(VICTIM, reply_sockets.private_directory) == str(shared / NAME)
+    assert as_user(VICTIM, private_dir.private_directory) == str(shared / NAME)
     (shared / NAME).rmdir()
     as_user(ATTACKER, (shared / NAME).mkdir)
-    assert as_user(VICTIM, reply_sockets.private_directory) == str(own / NAME)
+    assert as_user(VICTIM, private_dir.private_directory) == str(own / NAME)
     assert stat.S_IMODE((own / NAME).stat().st_mode) == 0o700
 
 
@@ -62,22 +62,22 @@ def test_who_is_locked_out_everywhere_is_told_of_the_first(places: tuple[Path, P
     for folder in places:
         (folder / NAME).touch()
     with pytest.raises(NotAllowedError, match=f"^{shared / NAME} is not a directory of user {VICTIM}"):
-        as_user(VICTIM, reply_sockets.private_directory)
+        as_user(VICTIM, private_dir.private_directory)
     assert list(own.iterdir()) == [own / NAME]
 
 
 def test_the_own_directory_counts_while_it_is_the_user_s_alone() -> None:
-    assert reply_sockets.bases() == ["/run"]
-    assert as_user(VICTIM, reply_sockets.bases) == ["/tmp"]
+    assert private_dir.bases() == ["/run"]
+    assert as_user(VICTIM, private_dir.bases) == ["/tmp"]
     folder = Path(f"/run/user/{VICTIM}")
     made = [each for each in (folder, folder.parent) if not each.exists()]
     folder.mkdir(parents=True)
     try:
-        assert as_user(VICTIM, reply_sockets.bases) == ["/tmp"], "it is root's"
+        assert as_user(VICTIM, private_dir.bases) == ["/tmp"], "it is root's"
         os.chown(folder, VICTIM, VICTIM)
-        assert as_user(VICTIM, reply_sockets.bases) == ["/tmp", str(folder)]
+        assert as_user(VICTIM, private_dir.bases) == ["/tmp", str(folder)]
         folder.chmod(0o777)
-        assert as_user(VICTIM, reply_sockets.bases) == ["/tmp"]
+        assert as_user(VICTIM, private_dir.bases) == ["/tmp"]
     finally:
         for each in made:
             each.rmdir()

@@ -18,15 +18,16 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import procfs, reply_sockets
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import (
+    long_queue,
+    procfs,
+    reply_sockets,
+)
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import Error, NotAllowedError
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import (
-    ROOMY_QUEUE,
-    ReplySockets,
-    private_directory,
-    sweep,
-)
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.long_queue import ROOMY_QUEUE
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.private_dir import private_directory
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets, sweep
 from support.fake import FakeConsole
 from support.run_as_user import NOBODY_IN_PARTICULAR, SOMEBODY_ELSE, as_user
 from support.wait import wait_until
@@ -288,7 +289,7 @@ def test_where_no_namespace_is_allowed_there_is_no_room(maker: ReplySockets, mon
     def refuse() -> None:
         raise OSError(1, "not here")
 
-    monkeypatch.setattr(reply_sockets, "_enter_roomy_namespace", refuse)
+    monkeypatch.setattr(long_queue, "_enter_roomy_namespace", refuse)
     for _each in range(3):
         with maker.bound(True) as bound:
             assert bound.capacity == HOST
@@ -308,7 +309,7 @@ def test_a_child_that_died_is_missed_by_nobody(maker: ReplySockets) -> None:
 
 
 def test_a_child_that_hangs_is_not_waited_for(maker: ReplySockets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply_sockets, "_START_TIME", 0.2)
+    monkeypatch.setattr(long_queue, "_START_TIME", 0.2)
     maker.start()
     nursery = maker._nursery
     assert nursery is not None

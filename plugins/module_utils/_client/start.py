@@ -20,7 +20,7 @@ import time
 from typing import Any, Dict, Iterator, Optional
 
 from .._mconsole.errors import Error, NotThereError
-from .._mconsole.reply_sockets import private_directory
+from .._mconsole.private_dir import private_directory
 
 _HELLO_TIME = 2.0
 _START_TIME = 20.0

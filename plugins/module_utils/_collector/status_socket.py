@@ -14,7 +14,7 @@ import os
 import socket
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from .._mconsole.reply_sockets import bases, private_directory
+from .._mconsole.private_dir import bases, private_directory
 
 _TIME = 5.0  # seconds that a collector may take to tell; it may be writing to a slow disk
 _GLANCE = 1.0  # seconds for each of those that are asked together

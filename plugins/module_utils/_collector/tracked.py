@@ -10,7 +10,7 @@ import os
 import time
 from typing import Any, Dict, Optional, Tuple
 
-from .._mconsole import notify, procfs
+from .._mconsole import notify, procfs, syscalls
 from .._mconsole.console import Console
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
@@ -64,7 +64,7 @@ class TrackedInstance:
         self.pid = instance.pid or 0
         self.uid = instance.uid
         self.start = instance.start
-        self.handle = procfs.pidfd(self.pid)
+        self.handle = syscalls.pidfd(self.pid)
         self.notify = notify.path_of(instance.argv, procfs.link(f"/proc/{self.pid}/cwd") or "/")
         self.follower: Optional[LogFollower] = None
         self.log_uncovered = ""
@@ -113,7 +113,7 @@ class TrackedInstance:
 
     def exit_status(self) -> Optional[int]:
         """Return how it ended, where that can be had."""
-        return procfs.exit_status(self.handle, self.pid) if self.handle is not None else None
+        return syscalls.exit_status(self.handle, self.pid) if self.handle is not None else None
 
     def left_its_directory(self) -> bool:
         """Tell whether its directory is still there and still its own: a kernel that ends properly removes it."""

@@ -16,7 +16,7 @@ import time
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Tuple
 
 from .._guest import console_log
-from .._mconsole import instances, procfs
+from .._mconsole import instances, procfs, syscalls
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError, NotAllowedError, UnansweredError
 from .._mconsole.instances import Place
@@ -102,7 +102,7 @@ def start(launch: Launch) -> Started:
     owner = launch.identity.uid if launch.identity else None
     descriptor = console_log.open_log(launch.log, owner, launch.log_file)
     try:
-        with procfs.fixed_addresses():
+        with syscalls.fixed_addresses():
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 _command(launch),
                 stdin=subprocess.DEVNULL,

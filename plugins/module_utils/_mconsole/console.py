@@ -15,10 +15,11 @@ import stat
 import time
 from typing import Callable, List, Optional, Tuple
 
-from . import commands, dangers, procfs
+from . import commands, dangers, procfs, syscalls
 from .errors import InputError, NotAllowedError, NotThereError, ProtocolError, RefusedError, UnansweredError
+from .long_queue import ROOMY_QUEUE
 from .names import MAX_SOCKET_PATH
-from .reply_sockets import ROOMY_QUEUE, ReplySocket, ReplySockets
+from .reply_sockets import ReplySocket, ReplySockets
 from .wire import MAX_DATAGRAM, SAFE_BURST, Assembly, Packet, Reply, Request, decode_text, encode_text
 
 TIMEOUT = 5.0
@@ -286,7 +287,7 @@ class Console(dangers.DangerContext):
     def _send_room(self) -> int:
         """Return how many datagrams the kernel can have under way to us, which is made as many as may be."""
         end = self._kernel_end()
-        size = procfs.widen(*end, ROOMY_QUEUE * _PACKET_COST) if end is not None else None
+        size = syscalls.widen(*end, ROOMY_QUEUE * _PACKET_COST) if end is not None else None
         return (size or _SEND_ROOM) // _PACKET_COST
 
 

@@ -18,8 +18,8 @@ import struct
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from .errors import Error, InputError, NotAllowedError, NotThereError
+from .long_queue import LongQueueHelper
 from .names import MAX_SOCKET_PATH
-from .reply_sockets import LongQueueHelper
 from .wire import MAX_DATAGRAM, encode_text
 
 OPTION = "mconsole=notify:"

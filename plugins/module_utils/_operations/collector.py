@@ -16,7 +16,7 @@ from .._journal.event_filter import SEVERITIES
 from .._lifecycle import kernel_args
 from .._mconsole import locks, parsing
 from .._mconsole.errors import InputError, NotAllowedError
-from .._mconsole.reply_sockets import private_directory
+from .._mconsole.private_dir import private_directory
 from .._program import bundle
 from .._task.reconcile import Change, State, sync
 from .._task.task import Task

@@ -11,7 +11,7 @@ from typing import Any, Dict
 
 from .._lifecycle import kernel_args, lifecycle, readiness, shutdown, systemd_unit
 from .._mconsole import locks
-from .._mconsole.reply_sockets import private_directory
+from .._mconsole.private_dir import private_directory
 from .._task.reconcile import sync
 from .._task.task import Task
 
