@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def fakes_are_booted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fake console is all there as soon as its socket is, so that nothing waits for what comes late in a boot."""
-    from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import console
+    from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import exchange, socket_id
 
-    monkeypatch.setattr(console, "_SETTLED", 0.0)
-    monkeypatch.setattr(console.Console, "age", lambda _console: 3600.0)
+    monkeypatch.setattr(exchange, "LISTENING_AFTER", 0.0)
+    monkeypatch.setattr(socket_id, "age", lambda _path: 3600.0)

@@ -131,7 +131,7 @@ def test_no_answer_is_an_error_in_time(console: Console, fake: FakeConsole) -> N
         console.command("version", timeout=SHORT)
     assert SHORT <= time.monotonic() - start < SHORT + 2
     assert console.sent == ["version"]
-    assert not console.started_anew()
+    assert not console.has_restarted()
 
 
 def gone(fake: FakeConsole) -> fakes.Manner:
@@ -159,16 +159,16 @@ def test_no_answer_of_one_that_has_ended_is_told_as_such(console: Console, fake:
     fake.manner = gone(fake)
     with pytest.raises(UnansweredError, match=r"it may have happened, and the instance has ended or"):
         console.command("version", timeout=SHORT)
-    assert not console.started_anew()
+    assert not console.has_restarted()
 
 
 def test_no_answer_of_one_that_started_anew_is_told_as_such(console: Console, fake: FakeConsole) -> None:
     console.command("version")
     with contextlib.ExitStack() as stack:
         fake.manner = replaced(fake, stack)
-        with pytest.raises(UnansweredError, match=r"it may have happened, and .* was started anew$"):
+        with pytest.raises(UnansweredError, match=r"it may have happened, and .* has restarted$"):
             console.command("version", timeout=SHORT)
-        assert console.started_anew()
+        assert console.has_restarted()
 
 
 def test_one_without_a_console_that_has_a_process_is_told_to_boot(uml_dir: Path, sockets: ReplySockets) -> None:
@@ -344,7 +344,7 @@ def test_a_pause_is_seen_from_the_host_also_after_a_reboot(console: Console) -> 
     console.command("go")
     seen(False)
     console.command("reboot")
-    wait_until(console.started_anew, 60, "its new socket")
+    wait_until(console.has_restarted, 60, "its new socket")
     seen(False)
     console.command("stop")
     seen(True)

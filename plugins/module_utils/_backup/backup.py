@@ -270,7 +270,7 @@ class Backup:
 
     def _is_quiet(self, deadline: float) -> bool:
         """Wait until no process of the instance works any more: what was handed to a helper is written then."""
-        members = Snapshot(self._console).members()
+        members = Snapshot.take(self._console).members()
         quiet = 0
         while quiet < 2 and time.monotonic() < deadline:
             quiet = quiet + 1 if _rests(members) else 0

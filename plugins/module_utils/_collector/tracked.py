@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 
-from .._mconsole import notify, procfs, syscalls
+from .._mconsole import notify, procfs, socket_id, syscalls
 from .._mconsole.console import Console
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
+from .._mconsole.socket_id import SocketId
 from .log_follower import LogFollower
 
 _BURST = 20  # seconds' worth of events that an instance may have at once
@@ -74,7 +75,7 @@ class TrackedInstance:
         self._rate = rate
         self._allowances: Dict[str, RateLimit] = {}
         self._console = _console(instance)
-        self._made: Optional[Tuple[int, int]] = None
+        self._made: Optional[SocketId] = None
         self.has_booted()
 
     def identity(self) -> Dict[str, Any]:
@@ -95,7 +96,7 @@ class TrackedInstance:
 
     def has_booted(self) -> bool:
         """Tell whether its console was made anew since the last look, and count that: each boot makes its own."""
-        made = self._console_made()
+        made = socket_id.socket_id(os.path.join(self.place.directory, "mconsole"))
         if made is None or made == self._made:
             return False
         self._made = made
@@ -125,13 +126,6 @@ class TrackedInstance:
             os.close(self.handle)
         if self.follower is not None:
             self.follower.close()
-
-    def _console_made(self) -> Optional[Tuple[int, int]]:
-        try:
-            found = os.stat(os.path.join(self.place.directory, "mconsole"))
-        except OSError:
-            return None
-        return found.st_ino, found.st_mtime_ns  # a socket is never written to, so this is when it was made
 
 
 def _console(instance: Instance) -> Optional[Console]:

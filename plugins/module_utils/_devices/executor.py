@@ -61,7 +61,7 @@ class Executor:
 
     def roll_back(self) -> None:
         """Take back every step that was carried out, the last one first; an instance started anew has none of them."""
-        if self._console.started_anew():
+        if self._console.has_restarted():
             return
         for step in reversed(self._finished):
             if not step.undo:
@@ -72,8 +72,8 @@ class Executor:
     def failed(self, err: Error) -> Error:
         """Return an error with what became of the steps."""
         text = str(err)
-        if self._console.started_anew() and "started anew" not in text:
-            text += "; the instance was started anew meanwhile"
+        if self._console.has_restarted() and "has restarted" not in text:
+            text += "; the instance has restarted meanwhile"
         if self.undone:
             text += "; what was there before is restored"
         if self.lost:

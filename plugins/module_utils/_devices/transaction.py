@@ -31,12 +31,12 @@ class Transaction:
     def __init__(self, task: Task, specs: Sequence[DeviceSpec], force: bool) -> None:
         self._wishes, self._force = specs, force
         self.changes = Executor(task.console)
-        self.sight = Snapshot(task.console)
+        self.sight = Snapshot.take(task.console)
         self.outline = DevicePlan([], {}, {})
 
     def read(self, task: Task) -> State:
         """Look at the devices anew."""
-        self.sight = Snapshot(task.console)
+        self.sight = Snapshot.take(task.console)
         return read(self.sight, self._wishes)
 
     def plan(self, before: State) -> Change:
@@ -131,7 +131,7 @@ class _Run:
         }
 
     def _transaction(self) -> Transaction:
-        more = self._more(Snapshot(self._task.console)) if self._more else []
+        more = self._more(Snapshot.take(self._task.console)) if self._more else []
         return Transaction(self._task, [*self._wishes, *more], self._force)
 
     def around_the_pause(self, resume: bool) -> Result:

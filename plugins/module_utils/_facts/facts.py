@@ -236,6 +236,7 @@ def gather(console: Console, subsets: Sequence[Subset], interfaces: Sequence[str
     :raises UnansweredError: when the instance hangs
     """
     guest = BoundedSnapshot(console, [check_interface(name) for name in interfaces], seconds)
+    guest.wait_for_drivers()
     standard: Facts = {}
     uml: Facts = {"state": _STATES[console.paused()], "gather_subset": [row.name for row in subsets]}
     for row in subsets:

@@ -183,7 +183,7 @@ def bring(task: Task, wanted: int, tolerance: int, reserve: int) -> None:
     :raises UnverifiedError: when it has nothing more to give
     :raises DangerError: when it uses more itself meanwhile
     """
-    now = read(Snapshot(task.console))
+    now = read(Snapshot.take(task.console))
     delta = missing(now, wanted)
     if delta <= 0 or delta <= now.spare:
         task.console.command(command(delta))
@@ -197,7 +197,7 @@ def take_slowly(task: Task, now: Reading, wanted: int, tolerance: int, reserve: 
     while missing(now, wanted) > 0:
         _check_reserve(task, now, wanted, max(reserve - tolerance, dangers.MEMORY_FLOOR))
         task.console.command(command(min(missing(now, wanted), max(now.spare, _CHUNK))))
-        now = read(Snapshot(task.console))
+        now = read(Snapshot.take(task.console))
         if now.size < best:
             best, progress = now.size, time.monotonic()
         elif time.monotonic() - progress > (_PATIENCE if now.size - wanted > tolerance else _NEAR):

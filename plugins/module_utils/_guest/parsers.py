@@ -14,11 +14,10 @@ import re
 import shlex
 from typing import Any, Dict, List, Optional, Tuple
 
-from .._mconsole.parsing import parse_float, parse_int
+from .._mconsole.parsing import parse_float, parse_int, uname
 
 Facts = Dict[str, Any]
 
-_VERSION = 1024  # characters; five words of at most 64
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _INTERFACE = re.compile(r"\b(?:vec|eth)[0-9]+\b")
 _BOOT_INTERFACE = re.compile(r"(?:^|\s)((?:vec|eth)[0-9]+)[=:]")
@@ -40,18 +39,16 @@ def human_size(size: float) -> str:
 
 def platform(version: str) -> Facts:
     """Return the facts in the answer to ``version``: ``Linux <nodename> <release> <version> <machine>``."""
-    system, _space, rest = version[:_VERSION].strip().partition(" ")
-    rest, _space, machine = rest.rpartition(" ")
-    rest, hash_, build = rest.rpartition(" #")
-    nodename, space, release = rest.rpartition(" ")  # a node name may hold spaces
-    if not hash_ or not space or any(len(word.split()) != 1 for word in (system, release, machine)):
+    words = uname(version)
+    if words is None:
         return {}
+    system, nodename, release, build, machine = words
     return {
         "system": system,
         "nodename": nodename,
         "hostname": nodename.split(".")[0],
         "kernel": release,
-        "kernel_version": f"#{build}",
+        "kernel_version": build,
         "machine": machine,
         "architecture": "i386" if re.fullmatch(r"i[3456]86", machine) else machine,
     }

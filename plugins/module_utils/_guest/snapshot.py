@@ -12,7 +12,7 @@ import stat
 import time
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from .._mconsole import procfs
+from .._mconsole import instances, parsing, procfs
 from .._mconsole.console import Console
 from .._mconsole.dangers import DangerContext
 from .._mconsole.wire import Reply
@@ -47,7 +47,13 @@ class Snapshot(DangerContext):
         self._descriptors: Optional[Dict[FileId, OpenFile]] = None
         self._members: Optional[List[int]] = None
         self.guest_unreadable = bool(console.paused())
-        self._wait_for_drivers()
+
+    @classmethod
+    def take(cls, console: Console) -> Snapshot:
+        """Return a snapshot of an instance; while its kernel boots, wait until it has its disk driver (up to 10 s)."""
+        snapshot = cls(console)
+        snapshot.wait_for_drivers()
+        return snapshot
 
     # What the console and the guest show.
 
@@ -61,8 +67,7 @@ class Snapshot(DangerContext):
 
     def release(self) -> str:
         """Return the kernel's release, such as ``6.1.176``."""
-        words = (self.ask("version") or "").split()
-        return words[2] if len(words) > 2 else ""
+        return parsing.release(self.ask("version") or "")
 
     def series(self) -> Tuple[int, int]:
         """Return the kernel's series, such as (6, 12); (0, 0) when it is not told."""
@@ -97,7 +102,7 @@ class Snapshot(DangerContext):
         text = self.proc(f"1/root/sys/{path}")
         return None if text is None else text.strip("\n")
 
-    def _wait_for_drivers(self) -> None:
+    def wait_for_drivers(self) -> None:
         """Wait until a kernel that may still boot has its disk driver, one of the last that it gets."""
         if self.guest_unreadable or not self._console.is_young or self._console.has_disk_driver():
             return
@@ -174,11 +179,10 @@ class Snapshot(DangerContext):
         return os.path.lexists(f"/proc/{self.pid}/fd/{number}")
 
     def members(self) -> List[int]:
-        """Return the processes that share the main one's files: itself, and the helpers in its session."""
+        """Return the processes that share the main one's files: itself and its helpers."""
         if self._members is None:
-            session = self.pid
-            found = (procfs.stat(pid) for pid in procfs.pids())
-            self._members = [each.pid for each in found if each is not None and session in (each.session, each.pid)]
+            pid = self.pid
+            self._members = [] if pid is None else sorted({pid, *instances.members(pid)})
         return self._members
 
     def descriptor_numbers(self) -> List[int]:

@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, List, NamedTuple, Sequence
 
 from .._guest import parsers
 from .._mconsole import commands, instances, procfs
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError, UnansweredError, UnverifiedError
 from .._mconsole.instances import Instance
+from .._mconsole.socket_id import socket_id
 
 _POLL = 0.01
 _END = 5.0  # seconds for a kernel to end after halt or a signal; measured: 5 to 60 ms, more under load
@@ -100,14 +100,14 @@ class Shutdown:
         """
         if self._busy or not guest_handles_cad(self._console):
             return False
-        before = _identity(self._console.path)
+        before = socket_id(self._console.path)
         if not self._said("cad"):
             return False
-        self._wait(self._patience, lambda: _identity(self._console.path) not in (before, None))
+        self._wait(self._patience, lambda: socket_id(self._console.path) not in (before, None))
         if self._ended():
             self._synced = not os.path.lexists(self._instance.place.directory)  # it stays when the kernel panicked
             return True
-        self._synced = _identity(self._console.path) != before
+        self._synced = socket_id(self._console.path) != before
         return self._synced and self._said("halt") and self._wait(_END)
 
     def _halt(self) -> bool:
@@ -175,12 +175,6 @@ def is_flushed(console: Console) -> bool:
         for each in parsers.mounts(table)
         if each["device"].startswith("/dev/") and each["fstype"] != "hostfs"
     )
-
-
-def _identity(path: str) -> Optional[int]:
-    with contextlib.suppress(OSError):
-        return os.stat(path).st_ctime_ns
-    return None
 
 
 def send_signal(pid: int, number: int, umid: str) -> None:

@@ -15,11 +15,12 @@ import os
 import socket
 import stat
 import struct
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Sequence
 
 from .errors import Error, InputError, NotAllowedError, NotThereError
 from .long_queue import LongQueueHelper
 from .names import MAX_SOCKET_PATH
+from .socket_id import SocketId, socket_id
 from .wire import MAX_DATAGRAM, encode_text
 
 OPTION = "mconsole=notify:"
@@ -94,7 +95,7 @@ class Listener:
 
     def is_reached(self) -> bool:
         """Tell whether the path still leads to this socket."""
-        return _identity(self.path) == self._made
+        return socket_id(self.path) == self._made
 
     def close(self) -> None:
         """Remove the path if it is still ours, and let go of the socket."""
@@ -142,12 +143,12 @@ def _as_user(owner: Optional[int]) -> Iterator[None]:
         os.seteuid(ours)
 
 
-def _bind(sock: socket.socket, path: str) -> Optional[Tuple[int, int]]:
+def _bind(sock: socket.socket, path: str) -> Optional[SocketId]:
     """Bind to the path, where a socket that nobody holds may be left; the host itself follows no link there."""
     try:
         _clear(path)
         sock.bind(path)
-        return _identity(path)
+        return socket_id(path)
     except FileNotFoundError as err:
         raise NotThereError(f"there is no directory for the notify socket {path}", path=path) from err
     except PermissionError as err:
@@ -170,11 +171,3 @@ def _clear(path: str) -> None:
     if is_heard(path) is not False:
         raise NotAllowedError(f"another process listens at the notify path {path}", path=path)
     os.unlink(path)
-
-
-def _identity(path: str) -> Optional[Tuple[int, int]]:
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from .errors import InputError
 
 _LONGEST = 24  # characters; a kernel's numbers have 20 digits at most, and Python itself refuses thousands
+_UNAME = 1024  # characters; five words of at most 64
 _SIZE = re.compile(r"(\d+)([kKmMgG]?)")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -50,3 +51,30 @@ def parse_size(text: str) -> int:
     if match is None:
         raise InputError(f"{text!r} is not a size; expected a number with K, M or G, such as 96M")
     return int(match[1]) * _UNITS[match[2].lower()]
+
+
+class Uname(NamedTuple):
+    """The words of uname(2), as the kernel's answer to ``version`` holds them: ``version`` begins with ``#``."""
+
+    system: str
+    nodename: str
+    release: str
+    version: str
+    machine: str
+
+
+def uname(text: str) -> Optional[Uname]:
+    """Return the words of ``SYSTEM NODENAME RELEASE #VERSION MACHINE``, or None; a node name may hold spaces."""
+    system, _space, rest = text[:_UNAME].strip().partition(" ")
+    rest, _space, machine = rest.rpartition(" ")
+    rest, hash_, version = rest.rpartition(" #")
+    nodename, space, kernel = rest.rpartition(" ")
+    if not hash_ or not space or any(len(word.split()) != 1 for word in (system, kernel, machine)):
+        return None
+    return Uname(system, nodename, kernel, f"#{version}", machine)
+
+
+def release(version: str) -> str:
+    """Return the kernel's release in an answer to ``version``, such as ``6.1.176``, or nothing."""
+    words = uname(version)
+    return words.release if words is not None else ""

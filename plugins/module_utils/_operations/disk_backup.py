@@ -37,7 +37,7 @@ def run(task: Task) -> Dict[str, Any]:
             raise InputError(f"{name} must be seconds, above 0 and up to 86400, and is {params[name]:g}")
     task.console.command("version")
     with task.exclusive() if not task.check else contextlib.nullcontext():
-        snapshot = Snapshot(task.console)
+        snapshot = Snapshot.take(task.console)
         chosen = backup.choose(snapshot, params["disks"], dest)
         backup.check_target(chosen, dest, params["overwrite"])
         commands = [] if snapshot.guest_unreadable else ["sysrq s", "stop", "go"]

@@ -47,7 +47,7 @@ class _Resizing:
 
     def __init__(self, task: Task, wanted: Any, tolerance: int, reserve: int) -> None:
         self._task, self._tolerance, self._reserve = task, tolerance, reserve
-        self.now = memory.read(Snapshot(task.console))
+        self.now = memory.read(Snapshot.take(task.console))
         self._is_checked = False
         self._wanted = self.now.boot if wanted is None else wanted
 
@@ -61,7 +61,7 @@ class _Resizing:
 
     def _read(self, task: Task) -> State:
         if not self._is_checked:
-            self.now = memory.read(Snapshot(task.console))
+            self.now = memory.read(Snapshot.take(task.console))
         return {"size": self.now.size}
 
     def _plan(self, before: State) -> Change:
@@ -72,6 +72,6 @@ class _Resizing:
 
     def _apply(self, task: Task, plan: Change) -> None:
         memory.bring(task, self._wanted, self._tolerance, self._reserve)
-        self.now = memory.read(Snapshot(task.console))
+        self.now = memory.read(Snapshot.take(task.console))
         memory.check_reached(task, self.now, self._wanted, self._tolerance)
         self._is_checked = True  # what was found right is reported: a moment later it is some pages more or less
