@@ -15,7 +15,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils._rows import Row, fact, is_disk, rows_of
+from ansible_collections.uml.mconsole.plugins.plugin_utils._instance_rows import Row, fact, is_disk, rows_of
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WIDEST = 36  # what is longer is cut, so that one odd path does not push a table off the screen

@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
         return {**result, "changed": False, "shown": self._shown, "position": position}
 
     def _read_arguments(self) -> None:
-        filters = ("umids", "types", "severity", "search", "since", "directory")
+        filters = ("umids", "types", "severity", "search", "since", "journal_dir")
         own: dict[str, Any] = {
             "umids": {"type": "list", "elements": "str"},
             "last": {"type": "int", "default": 10},
@@ -76,10 +76,10 @@ class ActionModule(ActionBase):
 
     def _begin(self) -> int | dict[str, Any]:
         """Show the last events and return the position behind them; or the result that says why this cannot be."""
-        answer = self._order("event_info", newest=max(self._last, 1))
+        answer = self._order("event_info", limit=max(self._last, 1))
         if "position" not in answer:
             return answer
-        self._show(answer["events"] if self._last > 0 else [])
+        self._show(answer["events"][::-1] if self._last > 0 else [])
         self._tell_of_collector(answer["collecting"])
         return int(answer["position"])
 
@@ -96,7 +96,7 @@ class ActionModule(ActionBase):
         """Return when an event has come, or after a while; it is read with its like by another order."""
         if self._tries:
             return  # first see whether it is back
-        answer = self._order("event_wait", after=position, timeout=max(min(_WAIT, self._left()), 0.0))
+        answer = self._order("event_wait", after=position, wait_timeout=max(min(_WAIT, self._left()), 0.0))
         if "event" not in answer and answer.get("error", {}).get("kind") != "unanswered":
             raise Lost(answer.get("msg", "it said nothing"))
 
@@ -104,7 +104,7 @@ class ActionModule(ActionBase):
         """Show all that is there behind a position, and return the position behind that."""
         more = True
         while more:
-            answer = self._order("event_info", after=position, oldest=_AT_ONCE)
+            answer = self._order("event_info", after=position, order="oldest", limit=_AT_ONCE)
             if "position" not in answer:
                 raise Lost(answer.get("msg", "it said nothing"))
             if self._tries:

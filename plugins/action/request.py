@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
-from ansible_collections.uml.mconsole.plugins.module_utils._task.task import COMMON_ARGUMENTS
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _guard, _unsafe
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _parameters, _unsafe
 
 
 class ActionModule(ActionBase):
@@ -24,21 +23,22 @@ class ActionModule(ActionBase):
     _requires_connection = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the operation's result, the same over either way."""
+        """Return the operation's result, which is the same over every connection."""
         result = super().run(tmp, task_vars)
-        if not hasattr(self._connection, "umid"):
+        name = _console_guard.short(self._task.action)
+        try:
+            _parameters.check(name, self._task.args)
+            params = self._params(name)
+        except AnsibleError as err:
+            return {**result, "failed": True, "changed": False, "msg": str(err)}
+        if params is None:
             return {**result, **self._execute_module(task_vars=task_vars)}
-        name = self._task.action.rpartition(".")[2]
-        params = self._params(name)
         answer = self._connection.call(name, params, bool(self._task.check_mode))
-        result.update(_guard.as_of_a_module(answer))
+        result.update(_console_guard.as_of_a_module(answer))
         return _unsafe.mark(result)
 
-    def _params(self, name: str) -> dict[str, Any]:
-        """Return the task's arguments, checked against the operation's own spec."""
-        operation = registry.load(name)
-        timeout = {"type": "float", "default": self._connection.get_option("uml_timeout")}
-        shared = {key: COMMON_ARGUMENTS[key] for key in getattr(operation, "COMMON", COMMON_ARGUMENTS)}
-        spec = {**shared, "timeout": timeout, **operation.ARGUMENTS}
-        _result, params = self.validate_argument_spec(argument_spec=spec, **operation.CONSTRAINTS)
-        return params
+    def _params(self, name: str) -> dict[str, Any] | None:
+        """Return the parameters for an instance's connection; None where the host is the VM host."""
+        if not hasattr(self._connection, "umid"):
+            return None
+        return _parameters.validate(name, self._task.args, self._connection.get_option("uml_timeout"))

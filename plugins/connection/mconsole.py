@@ -14,26 +14,33 @@ description:
     (mconsole) by a small client that runs on the VM host, beside the instance.
   - C(ansible_host), C(ansible_port), C(ansible_user), keys, jump hosts and become say how to reach the VM host, with
     every option of P(ansible.builtin.ssh#connection).
-  - Modules of this collection run through it, and so do M(ansible.builtin.gather_facts) with
-    C(ansible_facts_modules=uml.mconsole.instance_facts), M(ansible.builtin.wait_for_connection),
-    M(ansible.builtin.ping) and M(ansible.builtin.raw), whose text is a console command. What C(raw) shows is without
-    terminal escapes and control characters; M(uml.mconsole.request) returns all that was said.
+  - Modules of this collection run through it, and so do M(ansible.builtin.wait_for_connection),
+    M(ansible.builtin.ping) and M(ansible.builtin.raw), whose text is a console command. The output of C(raw) is
+    without terminal escapes and control characters; M(uml.mconsole.request) returns the whole reply.
+  - M(ansible.builtin.setup) and M(ansible.builtin.gather_facts) return the facts of M(uml.mconsole.instance_facts).
+    The C(gather_subset) and C(filter) of a task or play are followed as far as a console can read such facts; V(all)
+    is what that module gathers by default. Set C(ansible_facts_modules=uml.mconsole.instance_facts) to gather facts
+    with the options of that module, by C(module_defaults).
   - Everything else, for example M(ansible.builtin.command), M(ansible.builtin.copy) or M(ansible.builtin.reboot),
     is refused, so that nothing happens to the VM host by mistake.
+  - A task with C(delegate_to) is about the instance that it is delegated to.
 notes:
-  - The VM host needs a Python of version 3.8 or later and nothing else.
-  - The client ends by itself after two minutes without a task.
-  - A task with C(async) is refused. C(timeout) of a task and O(uml_timeout) bound how long it may take, and C(forks) is
-    how many instances work at the same time.
-  - ssh is told to give up a VM host that has been silent for three times C(ansible_timeout)
-    (C(ServerAliveInterval), C(ServerAliveCountMax)), unless C(ansible_ssh_args) and the like say otherwise.
+  - The VM host needs Linux, an ssh server and Python 3.8 or later. The controller needs OpenSSH's client.
+  - The client ends two minutes after the last task.
+  - A task with C(async) is refused. C(timeout) of a task and O(uml_timeout) limit its time. C(forks) is the number of
+    instances that work at the same time.
+  - ssh gives up a VM host that has been silent for three times C(ansible_timeout), by C(ServerAliveInterval) and
+    C(ServerAliveCountMax). C(ansible_ssh_args) and similar variables can change this.
 extends_documentation_fragment:
   - ansible.builtin.connection_pipelining
   - uml.mconsole.ssh_options
 options:
   uml_umid:
-    description: Name of the instance, as given to its kernel with C(umid=).
-    type: str
+    description:
+      - Name of the instance, as given to its kernel with C(umid=). By default the name of the inventory host; of a
+        task with C(delegate_to), the name of the host that it is delegated to.
+      - It must be text. Put quotes around a name that YAML would read as a number, a date or a boolean.
+    type: raw
     vars:
       - name: inventory_hostname
       - name: ansible_uml_umid
@@ -45,20 +52,20 @@ options:
     vars:
       - name: ansible_uml_dir
   uml_transport:
-    description: How the VM host is reached; V(local) when it is the controller itself.
+    description: How to reach the VM host. Use V(local) if the VM host is the controller itself.
     type: str
     choices: [ssh, local]
     default: ssh
     vars:
       - name: ansible_uml_transport
   uml_timeout:
-    description: Seconds that each exchange with the console may take, where a task does not say otherwise.
+    description: Maximum number of seconds for one exchange with the console, unless the task sets C(timeout).
     type: float
     default: 5.0
     vars:
       - name: ansible_uml_timeout
   uml_python:
-    description: Python on the VM host that runs the client.
+    description: The Python interpreter on the VM host that runs the client, 3.8 or later.
     type: str
     default: python3
     vars:
@@ -77,23 +84,24 @@ all:
       ansible_uml_umid: web # what it is called there
   vars:
     ansible_connection: uml.mconsole.mconsole
-    ansible_facts_modules: uml.mconsole.instance_facts
 """
 
-import shlex
+import json
+from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection.ssh import Connection as SshConnection
 from ansible.utils.display import Display
 
 from ansible_collections.uml.mconsole.plugins.module_utils._guest.console_log import harmless
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _guard
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _identity, _parameters, _setup
 from ansible_collections.uml.mconsole.plugins.plugin_utils._channel import Channel
 from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import Become, LocalTransport, SshTransport
 
 display = Display()
+PYTHON_VARIABLE = "ansible_python_interpreter"
 
 
 class Connection(SshConnection):
@@ -103,7 +111,24 @@ class Connection(SshConnection):
     allow_executable = False  # what arrives here is a console command, not text for a shell
     always_pipeline_modules = True  # a module payload is judged as a whole
 
+    become: Any  # the property `become` of core, which has no types
     _channel: Channel | None = None
+    _task_keywords: Mapping[str, Any] = {}
+    _host_variables: Mapping[str, Any] = {}
+
+    def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
+        """Set the options, and keep what says which instance and which action the task is about."""
+        super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
+        self._task_keywords, self._host_variables = task_keys or {}, var_options or {}
+        self._channel = None
+
+    def update_vars(self, variables: dict[str, Any]) -> None:
+        """Add the variables of the connection, and a Python, so that core looks for none on the VM host."""
+        super().update_vars(variables)
+        host = self._task_keywords.get("delegate_to")
+        own = variables.get("ansible_delegated_vars", {}).get(host) if host else variables
+        if own is not None and str(own.get(PYTHON_VARIABLE, "auto")).startswith("auto"):
+            own[PYTHON_VARIABLE] = self._python  # which the local client runs with
 
     def set_become_plugin(self, plugin: Any) -> None:
         """Keep core from wrapping console commands; the channel becomes the instance's owner on the VM host."""
@@ -112,7 +137,12 @@ class Connection(SshConnection):
     @property
     def umid(self) -> str:
         """Return the instance that this connection is to."""
-        return str(self.get_option("uml_umid"))
+        return _identity.umid_of(self._task_keywords, self._host_variables)
+
+    @property
+    def _action(self) -> str | None:
+        action = self._task_keywords.get("action")
+        return str(action) if action else None
 
     def call(self, operation: str, params: dict[str, Any], check: bool = False) -> dict[str, Any]:
         """Run an operation of this collection on the instance and return its result.
@@ -158,7 +188,7 @@ class Connection(SshConnection):
             self.host = self.get_option("host") or self._play_context.remote_addr
             transport = LocalTransport(self, "here") if local else SshTransport(self, str(self.host))
             identity = f"{self._python} {self.become.identity if self.become is not None else ''}"
-            self._channel = Channel(transport, _guard.digest(identity), self._python, self._patience, self.note)
+            self._channel = Channel(transport, _console_guard.digest(identity), self._python, self._patience, self.note)
         return self._channel
 
     @property
@@ -206,28 +236,47 @@ class Connection(SshConnection):
     # What core asks of a connection.
 
     def is_pipelining_enabled(self, wrap_async: bool = False) -> bool:
-        """Take every module as a whole; core's ssh would write files where it is told to ask for a terminal."""
-        return not wrap_async
+        """Take every module as a whole; core's ssh would write files where a terminal is asked for."""
+        if wrap_async:
+            raise AnsibleError(_console_guard.refuse_async(self.umid, self._action))
+        return True
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
-        """Send a console command, or run a module of this collection; refuse what is neither."""
-        canned = _guard.answer_discovery(cmd, in_data)
+        """Send a console command, or run a module of this collection; refuse everything else."""
+        canned = _console_guard.answer_discovery(cmd, in_data)
         if canned is not None:
             return 0, canned, b""
         if in_data:
             return self._payload(to_bytes(in_data))
-        return self._console_command(cmd)
+        return self._console_command(_console_guard.console_command(cmd, self.umid, self._action))
 
-    def _console_command(self, cmd: str) -> tuple[int, bytes, bytes]:
-        command = _guard.console_command(cmd, self.umid)
+    def _console_command(self, command: str) -> tuple[int, bytes, bytes]:
         result = self.call("request", {"commands": [command], "force": False, "timeout": self._timeout})
         said = to_bytes(harmless(result.get("stdout", "")))  # raw prints it as it is
         return (1, said, to_bytes(result["msg"])) if result.get("failed") else (0, said, b"")
 
     def _payload(self, payload: bytes) -> tuple[int, bytes, bytes]:
-        name = _guard.payload_name(payload, self.umid)
-        if name == _guard.PING:
-            return self._ping()
+        """Run the module of a payload: ours as operations, setup as instance_facts, ping by asking the console."""
+        name = _console_guard.payload_name(payload, self.umid, self._action)
+        arguments = _console_guard.payload_arguments(payload)
+        if name == _console_guard.PING:
+            return _module_output(self._ping((arguments or {}).get("data", "pong")))
+        if name == _console_guard.SETUP:
+            return _module_output(self._setup(arguments or {}))
+        if arguments is None:
+            return self._packed(payload)
+        return _module_output(self._operation(name.rpartition(".")[2], arguments))
+
+    def _operation(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of one of our modules, which core packed because no action plugin runs it."""
+        try:
+            params = _parameters.validate(name, arguments, self._timeout)
+        except AnsibleError as err:
+            return {"failed": True, "changed": False, "msg": str(err)}
+        return self.call(name, params, bool(arguments.get("_ansible_check_mode")))
+
+    def _packed(self, payload: bytes) -> tuple[int, bytes, bytes]:
+        """Run a payload as it is, where its arguments cannot be read."""
         environment = {"UML_MCONSOLE_UMID": self.umid, "UML_MCONSOLE_TIMEOUT": str(self._timeout)}
         if self.get_option("uml_dir"):
             environment["UML_MCONSOLE_DIR"] = self.get_option("uml_dir")
@@ -235,10 +284,26 @@ class Connection(SshConnection):
         done = self._send({"kind": "module", "payload": text, "environment": environment})
         return done.get("rc", 1), to_bytes(done.get("stdout", "")), to_bytes(done.get("stderr", ""))
 
-    def _ping(self) -> tuple[int, bytes, bytes]:
-        """Answer ping for the instance: pong when its console answers."""
+    def _setup(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the facts of the instance in the place of setup's, which are of the machine that runs it."""
+        subsets, foreign = _setup.translate(arguments)
+        result = self._operation("instance_facts", {"gather_subset": subsets})
+        if "ansible_facts" in result:
+            result["ansible_facts"] = _setup.select(result["ansible_facts"], arguments)
+        if foreign:
+            text = f"{self.umid}: a console cannot read the facts of {', '.join(foreign)}, so they are left out"
+            result["warnings"] = [*result.get("warnings", ()), text]
+        return result
+
+    def _ping(self, data: Any) -> dict[str, Any]:
+        """Return ping's result when the console answers.
+
+        :raises AnsibleConnectionFailure: when it does not
+        """
         status, _out, err = self._console_command("version")
-        return (0, b'{"ping": "pong", "changed": false}', b"") if status == 0 else (1, b"", err)
+        if status != 0:
+            raise AnsibleConnectionFailure(to_text(err))
+        return {"ping": data, "changed": False}
 
     @property
     def _timeout(self) -> float:
@@ -246,11 +311,11 @@ class Connection(SshConnection):
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """Refuse: a console takes no files."""
-        raise AnsibleError(_guard.refusal(self.umid, f"no files ({shlex.quote(out_path)})"))
+        raise AnsibleError(_console_guard.refusal(self.umid, self._action, f"takes no files (for {out_path!r})"))
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         """Refuse: a console gives no files."""
-        raise AnsibleError(_guard.refusal(self.umid, f"no files ({shlex.quote(in_path)})"))
+        raise AnsibleError(_console_guard.refusal(self.umid, self._action, f"gives no files (from {in_path!r})"))
 
     def transport_test(self, connect_timeout: float) -> None:
         """Let wait_for_connection see whether the console answers.
@@ -268,3 +333,8 @@ class Connection(SshConnection):
             if self.get_option("uml_transport") == "ssh":
                 super().reset()
         self._channel = None
+
+
+def _module_output(result: dict[str, Any]) -> tuple[int, bytes, bytes]:
+    """Return a result as core gets it from a module: status, stdout, stderr."""
+    return int(bool(result.get("failed"))), to_bytes(json.dumps(result)), b""

@@ -24,6 +24,10 @@ options:
   uml_dir:
     description: Only events of instances in this directory, where two directories hold the same name.
     type: str
+  timeout:
+    description: Accepted so that defaults of the action group apply to every module. This module does not use it.
+    type: float
+    default: 5.0
   types:
     description:
       - Only events of these types. By default all are wanted.
@@ -53,7 +57,7 @@ options:
       - Only events behind this position, as RV(ignore:position) of an earlier task told it.
       - So nothing is missed between two tasks; what was removed meanwhile is told as an event of type V(gap).
     type: int
-  directory:
+  journal_dir:
     description:
       - Directory of the journal on the VM host. By default that of the user that the task runs as,
         C(/var/lib/uml-mconsole) for root and C(~/.local/state/uml-mconsole) for others.

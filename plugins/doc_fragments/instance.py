@@ -37,3 +37,22 @@ options:
     type: float
     default: 5.0
 """
+
+    # For a module that acts on the VM host alone, and has these options for the defaults of the action group.
+    UNUSED = r"""
+options:
+  umid:
+    description: Accepted so that defaults of the action group apply to every module. This module does not use it.
+    type: str
+  umids:
+    description: Accepted so that defaults of the action group apply to every module. This module does not use it.
+    type: list
+    elements: str
+  uml_dir:
+    description: Accepted so that defaults of the action group apply to every module. This module does not use it.
+    type: str
+  timeout:
+    description: Accepted so that defaults of the action group apply to every module. This module does not use it.
+    type: float
+    default: 5.0
+"""

@@ -2,22 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Lookup of the program that runs on a VM host, for those who want it there without a controller."""
+"""Look up the program of VM hosts, which can run there without a controller."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: program
-short_description: The local client of this collection as one Python file
+short_description: Return the local client of this collection as one Python file
 version_added: 1.0.0
 author:
   - uml.mconsole contributors (@uml-mconsole)
 description:
-  - Returns the program that this collection runs on VM hosts as the text of one file, which needs Python 3.8 or later
-    and nothing else. Service managers can run it without a controller.
-  - C(python3 FILE ORDER) does an order, which is a JSON object or the path of a file that holds one. With C(mode) of
-    V(collect) it is the collector of events in the foreground, until a signal ends it; the other keys are
-    C(directory), C(uml_dirs), C(patterns), C(rate) and C(size), as of M(uml.mconsole.collector), with C(size) in bytes.
+  - Returns the text of one file with the program that this collection runs on VM hosts. The file needs Python 3.8 or
+    later and nothing else. Service managers can run it without a controller.
+  - C(python3 FILE ORDER) carries out an order, which is a JSON object or the path of a file that contains one. If the
+    order has C(mode=collect), the program is a collector in the foreground until a signal ends it. The other keys are
+    C(journal_dir), C(uml_dirs), C(patterns), C(event_rate) and C(journal_size), as of
+    M(uml.mconsole.collector), with C(journal_size) in bytes.
+  - With C(mode=xstate) the program prints as JSON whether kernels before 6.13 need the register shim on this VM host
+    (C(needed)), and the file of the shim if it is installed (C(shim)).
 options: {}
 """
 
@@ -41,14 +44,14 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _pack
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _program
 
 
 class LookupModule(LookupBase):
-    """Returns the one text there is."""
+    """Return the program as one text."""
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         """Return the program; it has no terms and no options."""
         if terms or kwargs:
-            raise AnsibleLookupError("the lookup uml.mconsole.program takes nothing")
-        return [_pack.program_file()]
+            raise AnsibleLookupError("the lookup uml.mconsole.program takes no terms and no options")
+        return [_program.program_file()]

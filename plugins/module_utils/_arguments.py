@@ -27,7 +27,4 @@ def argument_spec(operation: ModuleType) -> dict[str, Any]:
     }
     constraints = dict(operation.CONSTRAINTS)
     constraints["mutually_exclusive"] = [("umid", "umids"), *constraints.get("mutually_exclusive", ())]
-    names = [name for name in shared if name in getattr(operation, "COMMON", shared)]
-    if "umids" not in names:
-        constraints["mutually_exclusive"] = constraints["mutually_exclusive"][1:]
-    return {"argument_spec": {**{name: shared[name] for name in names}, **operation.ARGUMENTS}, **constraints}
+    return {"argument_spec": {**shared, **operation.ARGUMENTS}, **constraints}

@@ -23,6 +23,7 @@ description:
   - Whatever is not in the journal is accounted for there by an event of type C(gap), such as the time in which no
     collector ran.
 extends_documentation_fragment:
+  - uml.mconsole.instance.unused
   - uml.mconsole.attributes
 attributes:
   check_mode:
@@ -74,23 +75,23 @@ options:
       - By default, and with an empty list, all instances that can be seen are.
     type: list
     elements: str
-  rate:
+  event_rate:
     description:
-      - How many messages, and how many lines that match one pattern, become events in each second on average, for each
-        instance; twenty times as many do at once. What is more is only counted, so that one guest cannot push out what
-        all others said.
-      - V(0) takes any number. By default V(100).
+      - How many events per second each instance may cause on average, counted separately for its messages and for the
+        lines that match each pattern. Bursts of up to twenty times that rate are accepted.
+      - Events above the limit are only counted, so that one guest cannot displace the events of others.
+      - V(0) means no limit. By default V(100), or the setting of the collector that is already running.
     type: float
-  size:
+  journal_size:
     description:
-      - Bytes that the journal may take on the disk, such as V(64M). The oldest events go first.
-      - By default V(16M).
+      - Disk space that the journal may take, such as V(64M). The oldest events are removed first.
+      - By default V(16M), or the setting of the collector that is already running.
     type: str
-  directory:
+  journal_dir:
     description:
-      - Directory of the journal, made for its owner alone.
+      - Directory of the journal. It is created if it does not exist, and only its owner can access it.
       - By default C(/var/lib/uml-mconsole) for root, and C(uml-mconsole) in C($XDG_STATE_HOME) or C(~/.local/state) for
-        others.
+        other users.
     type: str
 notes:
   - A collector that a service manager runs is not ended by this module; change its unit instead.
@@ -135,7 +136,7 @@ pid:
   returned: success
   type: int
   sample: 4711
-directory:
+journal_dir:
   description: Directory of the journal.
   returned: success
   type: str
@@ -205,19 +206,14 @@ counters:
       description: Events that could not be written.
       type: int
     limited:
-      description: Events that were left out since one instance caused too many; see O(rate).
+      description: Events that were left out since one instance caused too many; see O(event_rate).
       type: int
 reason:
   description: Why there was a change or none.
   returned: success
   type: str
-commands:
-  description: Always empty, since the collector sends no console commands.
-  returned: success
-  type: list
-  elements: str
 error:
-  description: What went wrong, for programs. C(kind) is one of C(input), C(not_allowed), C(unanswered) and C(error).
+  description: What went wrong, for programs; see the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -16,6 +16,7 @@ description:
   - Needs no instance and no tools on the VM host.
   - To remove a COW file, use M(ansible.builtin.file).
 extends_documentation_fragment:
+  - uml.mconsole.instance.unused
   - uml.mconsole.attributes
 options:
   path:
@@ -105,12 +106,10 @@ cow:
       description: Process that has it open and locked, or null.
       type: int
       sample: 4711
-commands:
-  description: Always empty, since no console is asked.
-  returned: success
-  type: list
-  elements: str
-  sample: []
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import cow

@@ -144,6 +144,10 @@ reason:
   description: What could not be verified, and why.
   returned: always
   type: str
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import devices

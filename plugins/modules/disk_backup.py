@@ -65,6 +65,13 @@ options:
     description: Whether to replace copies that are there. The old ones stay until the new ones are whole.
     type: bool
     default: false
+  diskless:
+    description:
+      - What to do with an instance that has no disk to copy, when O(disks) is not given.
+      - With V(skip) the task succeeds, changes nothing, and returns no RV(copies).
+    type: str
+    choices: [fail, skip]
+    default: fail
 author:
   - uml.mconsole contributors (@uml-mconsole)
 seealso:
@@ -139,6 +146,10 @@ commands:
   type: list
   elements: str
   sample: [sysrq s, stop, go]
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import disk_backup

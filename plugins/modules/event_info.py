@@ -18,14 +18,19 @@ extends_documentation_fragment:
   - uml.mconsole.attributes.info
   - uml.mconsole.attributes
 options:
-  newest:
-    description: Return at most so many, the newest (1 to 10000). Without O(newest) and O(oldest), 100.
+  limit:
+    description: Return at most this many events (1 to 10000).
     type: int
-  oldest:
+    default: 100
+  order:
     description:
-      - Return at most so many, the oldest (1 to 10000). RV(position) is then behind the last of them, so that the next
-        task goes on from there.
-    type: int
+      - V(newest) returns the newest O(limit) events that match, newest first. RV(position) is then the end of the
+        journal.
+      - V(oldest) returns the oldest O(limit) events that match, oldest first. RV(position) is then behind the last of
+        them, so the next task can continue there with O(after).
+    type: str
+    choices: [newest, oldest]
+    default: newest
 author:
   - uml.mconsole contributors (@uml-mconsole)
 seealso:
@@ -43,12 +48,13 @@ EXAMPLES = r"""
 - name: Read on from where the last task ended
   uml.mconsole.event_info:
     umids: [web*]
+    order: oldest
     after: "{{ trouble.position }}"
 """
 
 RETURN = r"""
 events:
-  description: The events, oldest first.
+  description: The events, in the order of O(order).
   returned: success
   type: list
   elements: dict
@@ -104,7 +110,7 @@ events:
       type: int
       sample: 12
 more:
-  description: Whether more events than these fit the filter.
+  description: Whether more events match than were returned.
   returned: success
   type: bool
   sample: false
@@ -118,12 +124,10 @@ position:
   returned: success
   type: int
   sample: 4711
-commands:
-  description: Always empty, since no console is asked.
-  returned: success
-  type: list
-  elements: str
-  sample: []
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import event_info

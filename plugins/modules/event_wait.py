@@ -22,8 +22,8 @@ attributes:
       - In check mode it looks once and does not wait, since what would cause the event is not done either. It does not
         fail then; RV(event) is null.
 options:
-  timeout:
-    description: Seconds to wait. The task fails when they have passed.
+  wait_timeout:
+    description: Seconds to wait for the event, 0 to 1000000. The task fails when none has come by then.
     type: float
     default: 300.0
 author:
@@ -36,7 +36,7 @@ seealso:
 EXAMPLES = r"""
 - name: Remember where the journal ends
   uml.mconsole.event_info:
-    newest: 1
+    limit: 1
   register: before
 
 - name: Restart the instance
@@ -50,7 +50,7 @@ EXAMPLES = r"""
     types: [message]
     search: ^ready
     after: "{{ before.position }}"
-    timeout: 60
+    wait_timeout: 60
 """
 
 RETURN = r"""
@@ -119,12 +119,10 @@ elapsed:
   returned: success
   type: float
   sample: 1.72
-commands:
-  description: Always empty, since no console is asked.
-  returned: success
-  type: list
-  elements: str
-  sample: []
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import event_wait

@@ -16,8 +16,8 @@ description:
   - Before anything is started or stopped, what would make the start fail is looked for, such as a missing kernel or
     image, a disk that another instance has locked, a path too long for a socket, or too little memory.
   - A kernel that ends while it boots is a failure that says why, with the last lines of its console log.
-  - An instance is stopped by ever rougher ways; see O(stop_by). The disks are written out and made read-only before it
-    is halted or ended, since the kernel's own C(halt) does neither.
+  - An instance is stopped by increasingly forceful methods; see O(stop_methods). The disks are written out and made
+    read-only before it is halted or ended, because the kernel's own C(halt) does neither.
   - Two tasks that want the same instance at once start one; the second finds it there.
 extends_documentation_fragment:
   - uml.mconsole.instance
@@ -103,7 +103,7 @@ options:
       - Lines that are not named are V(null), and the console V(con0) goes to O(console_log). Without a first disk
         V(ubd0) is C(/dev/null) without a lock, since the kernel's default for it cannot be removed without a panic.
     type: dict
-  arguments:
+  kernel_args:
     description:
       - Further words on the kernel's command line, as a list of words or as a dictionary. In a dictionary, null and
         V(true) stand for the word alone, and V(false) leaves it out.
@@ -138,11 +138,11 @@ options:
   restart:
     description:
       - Whether an instance that runs with another kernel, or with other boot options than the task says, is restarted.
-      - Of O(kernel), O(memory), O(ncpus), O(root), O(devices), O(arguments), O(notify) and O(supervisor), those that
+      - Of O(kernel), O(memory), O(ncpus), O(root), O(devices), O(kernel_args), O(notify) and O(supervisor), those that
         the task gives are compared, each as a whole. A kernel whose file was replaced is another one.
       - With V(never) the differences are returned, and nothing is done about them.
     type: str
-    choices: [never, when_needed]
+    choices: [never, when_required]
     default: never
   wait_for:
     description:
@@ -153,11 +153,11 @@ options:
       - V(message) waits for a message that the guest writes to C(/proc/mconsole). It needs a O(notify) of the
         instance's own, to which nothing else may listen meanwhile.
       - V(log) waits for O(wait_pattern) in the console log.
-      - V(nothing) waits until the kernel has taken its name.
+      - V(none) waits until the kernel has taken its name.
       - One that is found booting, after a reboot say, is waited for as well. That is until its console answers and,
-        unless this is V(console) or V(nothing), its init runs.
+        unless this is V(console) or V(none), its init runs.
     type: str
-    choices: [init, console, message, log, nothing]
+    choices: [init, console, message, log, none]
     default: init
   wait_pattern:
     description: Regular expression that is searched for in a message or in the console log.
@@ -167,7 +167,7 @@ options:
       - Seconds to wait for that. An instance that is late is left running, and the task fails.
     type: float
     default: 60.0
-  stop_by:
+  stop_methods:
     description:
       - The ways by which an instance may be stopped; those that are listed are tried in this order, whatever theirs.
         It is resumed first if it is paused.
@@ -189,7 +189,7 @@ options:
     type: bool
     default: false
 notes:
-  - Every C({umid}) in the values of O(kernel), O(root), O(devices), O(arguments), O(notify), O(console_log) and
+  - Every C({umid}) in the values of O(kernel), O(root), O(devices), O(kernel_args), O(notify), O(console_log) and
     O(memory_dir) is the name of the instance, so that a task with O(umids) can start many.
   - Where users' processes are killed when they log out, as C(systemd-logind) can be told to do, that is the end of
     instances too.
@@ -220,14 +220,14 @@ EXAMPLES = r"""
     devices:
       ubd1:
         file: /srv/{umid}/data.img
-    arguments:
+    kernel_args:
       systemd.hostname: "{umid}"
 
 - name: Give it more memory, with a restart if it has less
   uml.mconsole.instance:
     umid: web1
     memory: 512M
-    restart: when_needed
+    restart: when_required
 
 - name: Pause all web servers
   uml.mconsole.instance:
@@ -238,7 +238,7 @@ EXAMPLES = r"""
   uml.mconsole.instance:
     umid: scratch
     state: absent
-    stop_by: [kill]
+    stop_methods: [kill]
 """
 
 RETURN = r"""
@@ -262,7 +262,7 @@ pid:
   returned: when the instance could be looked at
   type: int
 console_log:
-  description: File that the console goes to, or an empty text when there is none or it cannot be seen.
+  description: File that the console goes to, or null when there is none or it cannot be seen.
   returned: when the instance could be looked at
   type: str
 commands:
@@ -280,7 +280,7 @@ steps:
   type: list
   elements: str
 stopped_by:
-  description: The way that ended the instance; see O(stop_by).
+  description: The way that ended the instance; see O(stop_methods).
   returned: when it was stopped
   type: str
 synced:
@@ -288,6 +288,12 @@ synced:
     - Whether it was seen that the guest had written out its disks; all were read-only and nothing was left to write, or
       the guest had shut down by itself.
   returned: when it was stopped
+  type: bool
+xstate_shim:
+  description:
+    - Whether the instance runs with the register shim, which kernels before 6.13 need on a VM host whose CPU has AMX.
+    - V(null) when the instance does not run, or belongs to another user.
+  returned: when the instance could be looked at
   type: bool
 differences:
   description: What the instance runs with otherwise than the task says, by option.
@@ -299,10 +305,7 @@ reason:
   returned: when the instance could be looked at
   type: str
 error:
-  description:
-    - What went wrong, for programs. C(kind) is one of C(input), C(not_there), C(not_allowed), C(refused),
-      C(unanswered), C(unverified) and C(error).
-    - For a kernel that did not come up, C(console_log_lines) holds the last lines of its log.
+  description: What went wrong, for programs; see the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -245,6 +245,10 @@ commands:
   returned: success
   type: list
   elements: str
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import instance_facts

@@ -128,9 +128,14 @@ instances:
       type: int
       sample: 1767225600
     memory:
-      description: Memory of the VM host that it holds, in kB.
+      description: Memory of the VM host that it holds, in bytes.
       type: int
-      sample: 44292
+      sample: 45355008
+    xstate_shim:
+      description:
+        - Whether it runs with the register shim, which kernels before 6.13 need on a VM host whose CPU has AMX.
+        - V(null) when it does not run, or belongs to another user.
+      type: bool
     networks:
       description:
         - Networks that it is attached to, by its command line and by the taps that it has open. An interface that was
@@ -167,7 +172,7 @@ instances:
           to look at.
       type: bool
       sample: false
-    covered:
+    collector_coverage:
       description: What of it M(uml.mconsole.collector) writes to a journal; null when its process is gone.
       type: dict
       contains:
@@ -209,13 +214,13 @@ vm_host:
       type: int
       sample: 8
     memory:
-      description: Its memory, in kB.
+      description: Its memory, in bytes.
       type: int
-      sample: 16384000
+      sample: 16777216000
     memory_available:
-      description: Memory that could still be used, in kB.
+      description: Memory that could still be used, in bytes.
       type: int
-      sample: 8192000
+      sample: 8388608000
     loadavg:
       description: Processes that ran or waited for a disk, over V(1m), V(5m) and V(15m).
       type: dict
@@ -226,6 +231,10 @@ commands:
   type: list
   elements: str
   sample: ["version"]
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import instance_info

@@ -50,6 +50,10 @@ commands:
   type: list
   elements: str
   sample: [log backup of ubd0 starts]
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import kernel_log

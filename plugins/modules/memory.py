@@ -117,6 +117,10 @@ reason:
   description: Why there was a change or none.
   returned: when the memory could be read
   type: str
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import memory

@@ -79,6 +79,10 @@ commands:
   type: list
   elements: str
   sample: [proc meminfo, proc 1/root/etc/hostname]
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import proc_info

@@ -135,6 +135,10 @@ msg:
   description: Why the task failed, or what was not sent in check mode.
   returned: when it failed, or something was not sent
   type: str
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import request

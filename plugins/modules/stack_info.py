@@ -71,6 +71,10 @@ commands:
   type: list
   elements: str
   sample: [stack 1]
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import stack_info

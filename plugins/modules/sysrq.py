@@ -93,6 +93,10 @@ commands:
   type: list
   elements: str
   sample: [sysrq s]
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
 """
 
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import sysrq

@@ -4,9 +4,9 @@
 
 """The channel: how an order gets from the controller to the local client on a VM host.
 
-The usual way is a Unix socket that ssh's own ControlMaster forwards to the client that stays, so that a task opens no
-ssh session. Where that is not to be had, each task runs the program once over ssh. What is broken is noticed before an
-order is sent (the client greets first), rebuilt once, and never reported as a failed host.
+The usual way is a Unix socket that ssh's own ControlMaster forwards to a client that stays, so a task opens no ssh
+session. Where forwarding is not available, each task runs the program once over ssh. The client greets first, so a
+broken way is noticed before an order is sent; it is rebuilt once, and never reported as a failed host.
 """
 
 from __future__ import annotations
@@ -19,30 +19,28 @@ import os
 import re
 import socket
 import stat
-import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
-from . import _pack
+from . import _peer, _program
 
-IDLE = 120  # seconds after which a client that nobody asks ends by itself
-SILENCE = 30.0  # seconds without a beat after which a client counts as lost
-_SLOW = 1.0  # seconds; a failure that took longer is that of all forks that waited for it
+CLIENT_IDLE = 120  # seconds without a task after which a client ends by itself
+CLIENT_TIMEOUT = 30.0  # seconds without a beat after which a client counts as lost
+_SLOW = 1.0  # seconds; a failure that took longer counts for all forks that waited for it
 _GREETING = 1 << 16  # bytes
-_ANSWER = 256 << 20  # bytes: what many guests say at once
-_CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
-EXEC_MEMORY = 300.0  # seconds for which a VM host that refused to forward is asked one exec a task
+_ANSWER = 256 << 20  # bytes, for the replies of many guests at once
+EXEC_MEMORY = 300.0  # seconds during which a VM host that refused to forward gets one exec a task
 
-_SOCKET = re.compile(r"/[\w./+@-]+")  # ssh would take a colon for the next part of what is to be forwarded
+_SOCKET = re.compile(r"/[\w./+@-]+")  # ssh would take a colon for a separator of its option
 Order = dict[str, Any]
 Answer = dict[str, Any]
 
 
 class Transport(Protocol):
-    """What a channel needs of a connection; all words are quoted once, at its end."""
+    """What a channel needs of a connection; it quotes all words once, at its end."""
 
     where: str
 
@@ -52,21 +50,21 @@ class Transport(Protocol):
     def execute(self, words: list[str], data: bytes, become: bool) -> tuple[int, bytes, bytes]:
         """Run a command on the VM host with data as its stdin."""
 
-    def stay_command(self, words: list[str]) -> str | None:
-        """Return the shell text that runs these words as the user to become, or None when that asks for a password."""
+    def background_command(self, words: list[str]) -> str | None:
+        """Return the shell text that runs these words as the user to become, or None if that asks for a password."""
 
-    def lead(self, address: str, remote: str) -> None:
+    def forward(self, address: str, remote: str) -> None:
         """Make address lead to the socket remote on the VM host."""
 
-    def unlead(self, address: str) -> None:
+    def cancel_forward(self, address: str) -> None:
         """Forget what address leads to."""
 
-    def revive(self, timeout: float) -> None:
-        """See that the next command does not wait for a way that is dead."""
+    def reset_dead_master(self, timeout: float) -> None:
+        """Take away an ssh master through which nothing goes, so that the next command does not wait for it."""
 
 
-class Stale(Exception):
-    """Nobody greeted; nothing was sent. ``silent``: somebody took the connection, and said nothing in time."""
+class ChannelUnavailable(Exception):
+    """No client greeted, and nothing was sent. ``silent``: a connection was made, but no greeting came in time."""
 
     def __init__(self, why: str, silent: bool = False) -> None:
         super().__init__(why)
@@ -83,7 +81,7 @@ class Channel:
         self._python = python
         self._timeout = timeout
         self._log = log
-        self._key = f"{identity}-{_pack.signature()}"
+        self._key = f"{identity}-{_program.signature()}"
         self.address = transport.address(self._key)
 
     def call(self, order: Order) -> Answer:
@@ -96,28 +94,28 @@ class Channel:
             return self._once(order)
         try:
             return self._converse(order)
-        except Stale as err:
+        except ChannelUnavailable as err:
             silent = err.silent
         if not self._build(silent):
             return self._once(order)
         try:
             return self._converse(order)
-        except Stale as err:
+        except ChannelUnavailable as err:
             self._log(f"no client answers through {self.address} ({err}); one exec a task from now on")
             self._remember_exec()
             return self._once(order)
 
     def alive(self) -> bool:
-        """Tell whether a client greets through the channel."""
+        """Return whether a client greets through the channel."""
         try:
             with self._greeted():
                 return True
-        except Stale:
+        except ChannelUnavailable:
             return False
 
     def drop(self) -> None:
-        """Forget the way; the next call builds it anew."""
-        self._transport.unlead(self.address)
+        """Forget the way; the next call builds another."""
+        self._transport.cancel_forward(self.address)
         for path in (self.address, self.address + ".exec"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
@@ -126,7 +124,7 @@ class Channel:
     def _greeted(self) -> Iterator[tuple[socket.socket, Any]]:
         """Yield (socket, its file) of a client that has greeted.
 
-        :raises Stale: when nobody did, or somebody else
+        :raises ChannelUnavailable: when none did, or the one there belongs to another user
         """
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, contextlib.ExitStack() as stack:
             stream = sock.makefile("rwb")
@@ -134,32 +132,34 @@ class Channel:
             try:
                 sock.settimeout(self._timeout)
                 sock.connect(self.address)
-                _check_peer(sock)
+                user = _peer.user_of(sock, self.address)
+                if user != os.geteuid():  # in a directory that others may write to
+                    raise ChannelUnavailable(f"user {user} listens there")
                 line = stream.readline(_GREETING)
             except OSError as err:
-                raise Stale(str(err), isinstance(err, TimeoutError)) from err
+                raise ChannelUnavailable(str(err), isinstance(err, TimeoutError)) from err
             if "code" not in (_value(line) or {}):
-                raise Stale("what is at the other end does not greet" if line else "the other end is closed")
+                raise ChannelUnavailable("the other end does not greet" if line else "the other end is closed")
             yield sock, stream
 
     def _converse(self, order: Order) -> Answer:
         with self._greeted() as (sock, stream):
-            sock.settimeout(SILENCE)
+            sock.settimeout(CLIENT_TIMEOUT)
             try:
                 stream.write(json.dumps(order).encode("ascii") + b"\n")
                 stream.flush()
                 return self._listen(stream)
             except TimeoutError:
-                raise self._lost(f"it gave no sign of life for {SILENCE:g} s") from None
+                raise self._lost(f"it gave no sign of life for {CLIENT_TIMEOUT:g} s") from None
             except OSError as err:
                 raise self._lost(err) from err
 
     def _listen(self, stream: Any) -> Answer:
-        """Return the answer behind the beats."""
+        """Return the answer that follows the beats."""
         while line := stream.readline(_ANSWER):
             answer = _value(line)
             if answer is None:
-                raise self._lost("it said what is no answer")
+                raise self._lost("its reply was not an answer")
             if "beat" not in answer:
                 return answer
         raise self._lost("the connection was closed")
@@ -171,8 +171,8 @@ class Channel:
         )
 
     def _build(self, silent: bool) -> bool:
-        """Make the way anew; False when there can be none and each task needs an exec of its own."""
-        command = self._transport.stay_command([self._python, "-c", _pack.LISTENING_STUB])
+        """Build the way; False when there can be none and each task needs its own exec."""
+        command = self._transport.background_command([self._python, "-c", _program.LISTENING_STUB])
         if command is None:
             return False
         with self._building() as failures:
@@ -182,29 +182,31 @@ class Channel:
             self._log(f"building the channel {self.address}")
             with failures:
                 if silent:
-                    self._transport.revive(self._timeout)
+                    self._transport.reset_dead_master(self._timeout)
                 self._lay(command)
             return True
 
     def _lay(self, command: str) -> None:
         """Start a client that stays, and let the address lead to it."""
-        stay = {"mode": "serve", "code": _pack.code(), "idle": IDLE}
+        stay = {"mode": "serve", "code": _program.code(), "idle": CLIENT_IDLE}
         order = {"mode": "start", "key": f"c-{self._key}", "command": command, "order": stay}
         remote = self._run(order, become=False).get("socket")
         if not isinstance(remote, str) or not _SOCKET.fullmatch(remote):
-            raise AnsibleConnectionFailure(f"{self._transport.where} names no socket of a local client: {remote!r}")
-        self._transport.unlead(self.address)
+            raise AnsibleConnectionFailure(
+                f"{self._transport.where} named {remote!r}, which is not a socket of a local client"
+            )
+        self._transport.cancel_forward(self.address)
         try:
             os.unlink(self.address)
         except FileNotFoundError:
             pass
         except OSError as err:
             raise _not_ours(self.address, err.strerror) from err
-        self._transport.lead(self.address, remote)
+        self._transport.forward(self.address, remote)
 
     @contextlib.contextmanager
     def _building(self) -> Iterator[_Failures]:
-        """Let one fork at a time build."""
+        """Let one fork at a time build the way."""
         began = time.monotonic()
         try:
             stream = _own_file(self.address + ".lock")
@@ -212,7 +214,7 @@ class Channel:
             raise AnsibleConnectionFailure(
                 f"the controller cannot keep its way to {self._transport.where} in {os.path.dirname(self.address)}"
                 f" (control_path_dir): {err.strerror}"
-            ) from None  # what it is from is in it already, and Ansible would put it behind
+            ) from None  # the message holds the cause, which Ansible would repeat
         with stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield _Failures(stream, began)
@@ -222,7 +224,7 @@ class Channel:
         return self._run({"mode": "once", **order}, become=True)
 
     def _run(self, order: Order, become: bool) -> Answer:
-        status, out, err = self._transport.execute([self._python, "-c", _pack.STUB], _pack.program(order), become)
+        status, out, err = self._transport.execute([self._python, "-c", _program.STUB], _program.program(order), become)
         lines = out.decode("utf-8", "replace").splitlines()
         answer = _last_value(lines)
         if status != 0 or answer is None:
@@ -232,7 +234,7 @@ class Channel:
         return answer
 
     def _no_start(self, status: int, said: str, lines: list[str]) -> str:
-        detail = said.splitlines()[-1] if said else " / ".join(lines[-2:]) or "it said nothing"
+        detail = said.splitlines()[-1] if said else " / ".join(lines[-2:]) or "no output"
         hint = "; set ansible_python_interpreter to a Python 3.8 or later" if status in (1, 126, 127) else ""
         return (
             f"{self._python} on the VM host {self._transport.where} did not run the local client"
@@ -242,7 +244,7 @@ class Channel:
     def _remembers_exec(self) -> bool:
         with contextlib.suppress(OSError):
             found = os.lstat(self.address + ".exec")
-            age = time.time() - found.st_mtime  # below 0 the clock was set back, by nobody knows how much
+            age = time.time() - found.st_mtime  # below 0: the clock was set back, by an unknown time
             return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and 0 <= age < EXEC_MEMORY
         return False
 
@@ -252,30 +254,30 @@ class Channel:
 
 
 class _Failures:
-    """What the forks that wait for one another tell each other, in the file of their lock.
+    """A failure that one fork shares with those that wait for it, in the file of their lock.
 
-    A VM host that does not answer costs the first fork its time-out, and not each of a hundred in turn.
+    So a VM host that does not answer costs the first fork its time-out, and not each of a hundred in turn.
     """
 
     def __init__(self, stream: IO[str], began: float) -> None:
         self._stream, self._began = stream, began
 
     def share(self) -> None:
-        """Fail as another fork did, if that was after we began to wait.
+        """Fail as another fork did, if that was after this one began to wait.
 
-        :raises AnsibleConnectionFailure: then
+        :raises AnsibleConnectionFailure: in that case
         """
         self._stream.seek(0)
         with contextlib.suppress(ValueError):
             found = json.loads(self._stream.read())
-            if self._began < found["at"] <= time.monotonic():  # a monotonic clock starts anew with the machine
+            if self._began < found["at"] <= time.monotonic():  # the clock starts again with the machine
                 raise AnsibleConnectionFailure(found["msg"])
 
     def __enter__(self) -> None:
         self._tried = time.monotonic()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Write down a failure that took its time; one at once may be this fork's bad luck alone."""
+        """Record a failure that took a while; an immediate one may concern this fork alone."""
         self._stream.seek(0)
         self._stream.truncate()
         if isinstance(error, AnsibleConnectionFailure) and time.monotonic() - self._tried > _SLOW:
@@ -301,25 +303,15 @@ def _value(line: str | bytes) -> Answer | None:
 
 
 def _close(stream: Any) -> None:
-    """Close a stream; what could not be written before cannot be written now either, and has been told."""
+    """Close a stream; what it could not write before is already reported, and fails again."""
     with contextlib.suppress(OSError):
         stream.close()
 
 
-def _check_peer(sock: socket.socket) -> None:
-    """See that a socket leads to a process of our own: ssh's master, or whoever made the client listen.
-
-    :raises Stale: when it is somebody else's, in a directory that others may write to
-    """
-    _pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    if uid != os.geteuid():
-        raise Stale(f"user {uid} listens there")
-
-
 def _own_file(path: str) -> IO[str]:
-    """Open a file of this user beside the sockets, made if need be; a link, or another's, is not taken.
+    """Open a file of this user beside the sockets, made if missing; refuse a link and a file of another user.
 
-    :raises AnsibleConnectionFailure: then
+    :raises AnsibleConnectionFailure: when it is one of these
     :raises OSError: when it cannot be made
     """
     try:

@@ -21,7 +21,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _page_topology as topology
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _page_diagram as topology
 from ansible_collections.uml.mconsole.plugins.plugin_utils._page_text import clean, count, when
 
 MARK = '<meta name="generator" content="uml.mconsole.fleet_page">'

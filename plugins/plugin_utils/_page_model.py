@@ -21,6 +21,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._devices import disks
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import kernel_arg_groups
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import parsing
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError
+from ansible_collections.uml.mconsole.plugins.plugin_utils._instance_rows import Row, fact, is_disk, rows_of
 from ansible_collections.uml.mconsole.plugins.plugin_utils._page_text import (
     clean,
     clean_lines,
@@ -31,7 +32,6 @@ from ansible_collections.uml.mconsole.plugins.plugin_utils._page_text import (
     size,
     when,
 )
-from ansible_collections.uml.mconsole.plugins.plugin_utils._rows import Row, fact, is_disk, rows_of
 
 Part = dict[str, Any]
 
@@ -134,7 +134,7 @@ def _name_of(answer: Answer, is_ambiguous: bool) -> str:
 def _vm_host(number: int, name: str, answers: Sequence[Answer]) -> Part:
     """Return one VM host with what is on it; ``reason`` is why it does not answer."""
     rows = _rows(answers)
-    machine = next((each.seen["vm_host"] for each in answers if each.seen.get("vm_host")), {})
+    machine: Part = next((each.seen["vm_host"] for each in answers if each.seen.get("vm_host")), {})
     silent = [row for row in rows if row["umid"] == "-" and not row["instance"]]
     instances = _instances(number, [row for row in rows if row not in silent])
     return {
@@ -174,7 +174,7 @@ def _machine(machine: Row) -> Part:
     return {
         "hostname": clean(machine.get("name"), 60),
         "cpus": count(machine["cpus"], "processor") if machine.get("cpus") else "",
-        "memory": size(total << 10) if total else "",
+        "memory": size(total) if total else "",
         "used": percent(total - free, total),
         "load": _load(_calm(load)),
     }

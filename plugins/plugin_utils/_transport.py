@@ -17,13 +17,13 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.text.converters import to_text
 from ansible.utils.path import makedirs_safe, unfrackpath
 
-_TRIES = 2  # to hear why ssh ended, before core's own words for it
+_TRIES = 2  # to learn why ssh ended, before core's own message counts
 
 
 class Become:
-    """The become plugin of a task, held back: the channel applies it, once, on the VM host.
+    """The become plugin of a task, held back: the channel applies it once, on the VM host.
 
-    Everything is the plugin's own, except that it leaves command text alone: core would wrap console commands.
+    It does all that the plugin does, but leaves command text alone, since core would wrap console commands.
     """
 
     def __init__(self, plugin: Any) -> None:
@@ -38,16 +38,16 @@ class Become:
 
     @property
     def identity(self) -> str:
-        """Return what tells one become from another."""
+        """Return what distinguishes one become from another."""
         options = ("become_user", "become_exe", "become_flags")
         return " ".join([self.plugin.name, *(str(self._option(name)) for name in options)])
 
     def asks(self) -> bool:
-        """Tell whether a password will be asked for."""
+        """Return whether become asks for a password."""
         return bool(self._option("become_pass")) or self.plugin.name in ("su", "enable", "runas")
 
     def wrap(self, command: str, shell_plugin: Any) -> str:
-        """Return the command as the other user's."""
+        """Return the command that runs a command as the other user."""
         return str(self.plugin.build_become_command(command, shell_plugin))
 
     def _option(self, name: str) -> Any:
@@ -65,8 +65,8 @@ class _Transport:
         self._become: Become | None = connection.become
         self.where = where
 
-    def stay_command(self, words: list[str]) -> str | None:
-        """Return the shell text that runs these words as the user to become, or None when that asks for a password."""
+    def background_command(self, words: list[str]) -> str | None:
+        """Return the shell text that runs these words as the user to become, or None if that asks for a password."""
         text = shlex.join(words)
         if self._become is None:
             return text
@@ -93,10 +93,10 @@ class SshTransport(_Transport):
     def execute(self, words: list[str], data: bytes, become: bool) -> tuple[int, bytes, bytes]:
         """Run a command on the VM host with data as its stdin.
 
-        Core does not wait for the end of an ssh that took nothing, and then cannot tell why it did not.
+        Core does not wait for the end of an ssh that read nothing, so it cannot say why.
         """
         command = shell_text(self._text(words, become))
-        for _each in range(_TRIES):
+        for _attempt in range(_TRIES):
             try:
                 return self._connection.execute_on_vm_host(command, data, become)
             except AnsibleConnectionFailure as err:
@@ -104,19 +104,19 @@ class SshTransport(_Transport):
                     raise
         return self._connection.execute_on_vm_host(command, data, become)
 
-    def lead(self, address: str, remote: str) -> None:
-        """Let the ControlMaster forward address to the socket remote; what fails shows as nobody greeting."""
+    def forward(self, address: str, remote: str) -> None:
+        """Let the ControlMaster forward address to the socket remote; after a failure no client greets there."""
         self._master("forward", "-L", f"{address}:{remote}")
 
-    def unlead(self, address: str) -> None:
+    def cancel_forward(self, address: str) -> None:
         """Let the ControlMaster forget the forwarding, if there is one."""
         if os.path.exists(address):
             self._master("cancel", "-L", f"{address}:{address}")
 
-    def revive(self, timeout: float) -> None:
-        """End a ControlMaster through which nothing goes any more: it would hold up whatever is run over it.
+    def reset_dead_master(self, timeout: float) -> None:
+        """End a ControlMaster through which nothing goes any more, since every command over it would hang.
 
-        It may be somebody else's, made without the options by which ours ends by itself.
+        A user may have started it, without the options by which ours ends by itself.
         """
         try:
             command = [*self._connection.ssh_words(), self._connection.host, "true"]
@@ -126,7 +126,7 @@ class SshTransport(_Transport):
                 self._forget_master()
 
     def _forget_master(self) -> None:
-        """Take the socket away from a ControlMaster that does not even end; ssh itself tells where it is."""
+        """Remove the socket of a ControlMaster that does not even end; ssh itself prints the path."""
         command = [*self._connection.ssh_words("-G"), self._connection.host]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         for line in to_text(done.stdout).splitlines():
@@ -136,7 +136,7 @@ class SshTransport(_Transport):
                     os.unlink(path)
 
     def _master(self, what: str, *words: str, timeout: float = 20) -> bool:
-        """Have the ControlMaster do something; False when it did not say anything in time."""
+        """Send a command to the ControlMaster; False when it did not answer in time."""
         command = [*self._connection.ssh_words("-O", what, *words), self._connection.host]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
@@ -166,17 +166,17 @@ class LocalTransport(_Transport):
         )
         return done.returncode, done.stdout, done.stderr
 
-    def lead(self, address: str, remote: str) -> None:
+    def forward(self, address: str, remote: str) -> None:
         """Make address a link to the socket."""
         os.symlink(remote, address)
 
-    def unlead(self, address: str) -> None:
+    def cancel_forward(self, address: str) -> None:
         """Forget the link."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(address)
 
-    def revive(self, timeout: float) -> None:
-        """Do nothing: there is no network in between."""
+    def reset_dead_master(self, timeout: float) -> None:
+        """Do nothing: no network is in between."""
 
 
 def shell_text(text: str) -> str:

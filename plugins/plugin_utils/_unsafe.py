@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Mark what a guest said as data on the ansible-cores that would otherwise template it (before 2.19)."""
+"""Mark the text of a guest as data, for the ansible-cores that would template it (before 2.19)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ NEEDED = tuple(int(part) for part in __version__.split(".")[:2]) < (2, 19)
 
 
 def mark(value: Any) -> Any:
-    """Return value with every string that could be a template marked unsafe; unchanged where core trusts nothing.
+    """Return value with every string that could be a template marked unsafe; unchanged where core trusts none.
 
-    A brace is enough: of two strings that a play puts together, the first may end with one and the second begin so.
+    One brace is enough: a play may join a string that ends with a brace and one that begins with a brace.
     """
     return _mark(value) if NEEDED else value
 

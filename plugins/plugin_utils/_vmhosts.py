@@ -2,25 +2,29 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The VM hosts of an inventory: which there are, and the variables that say how to reach each."""
+"""Find the VM hosts of an inventory, and the variables that say how to reach each."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ansible import constants as C
+from ansible import context
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.helpers import get_group_vars
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import become_loader, connection_loader
+from ansible.release import __version__
 from ansible.utils.vars import combine_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources
 
 CONNECTION = "uml.mconsole.mconsole"
+OMIT = "(omitted by uml.mconsole.instances)"  # what a template makes of the magic variable omit
 Variables = dict[str, Any]
 
 _VM_HOST_NAME = re.compile(r"[^\s'\"\\{}]+")  # an address of IPv6 too
@@ -29,7 +33,7 @@ _PLAIN = (str, bool, int, float, list, tuple, dict, type(None))
 
 
 class VmHost(NamedTuple):
-    """A VM host: the variables that say how to reach it, rendered, and those that its instances are given for that."""
+    """A VM host: the rendered variables that say how to reach it, and those that its instances get for that."""
 
     name: str
     reach: Variables
@@ -37,9 +41,9 @@ class VmHost(NamedTuple):
     become: Any = None
 
     def ask(self, operation: str, params: Variables) -> Variables:
-        """Return the result of an operation on the VM host; the channel that it takes is there for the tasks then.
+        """Return the result of an operation on the VM host; tasks use the same channel afterwards.
 
-        :raises AnsibleError: when there was none
+        :raises AnsibleError: when the operation failed
         """
         connection = connection_loader.get(CONNECTION, PlayContext())
         connection.set_options(var_options=self.reach)
@@ -52,6 +56,12 @@ class VmHost(NamedTuple):
         if result.get("failed"):
             raise AnsibleError(result["msg"])
         return result
+
+
+def variables_in_source(host: Any) -> Variables:
+    """Return the variables that a host of the inventory has from its source, those of its groups included."""
+    found: Variables = combine_vars(get_group_vars(host.get_groups()), host.vars)
+    return found
 
 
 def listed(value: Any, expand: Callable[[str], tuple[list[str], int | None]]) -> dict[str, Variables]:
@@ -72,27 +82,28 @@ def _items(value: Any) -> list[tuple[str, Variables]]:
         return [(_name(name), _variables(name, variables)) for name, variables in value.items()]
     if isinstance(value, (list, tuple, str, type(None))):
         return [(_name(name), {}) for name in ([value] if isinstance(value, str) else value or ())]
-    raise AnsibleParserError(f"vm_hosts: expected a list of names, or names with their variables, not {value!r}")
+    raise AnsibleParserError(f"vm_hosts: expected a list of names, or names with their variables, found {value!r}")
 
 
 def _name(name: Any) -> str:
     if isinstance(name, str) and _VM_HOST_NAME.fullmatch(name):
         return name
-    raise AnsibleParserError(
-        f"vm_hosts: expected the name of a host, not {name!r}; with variables it is a dictionary, name: {{variables}}"
-    )
+    hint = "with variables it is a dictionary, name: {variables}"
+    if isinstance(name, (int, float)):
+        hint = "write it in quotes, since YAML does not read it as text"
+    raise AnsibleParserError(f"vm_hosts: expected the name of a host, found {name!r}; {hint}")
 
 
 def _variables(name: str, value: Any) -> Variables:
     if value is None or isinstance(value, Mapping):
         return dict(value or {})
-    raise AnsibleParserError(f"vm_hosts: expected the variables of {name} as a dictionary, not {value!r}")
+    raise AnsibleParserError(f"vm_hosts: expected the variables of {name} as a dictionary, found {value!r}")
 
 
 def grouped(groups: Iterable[str], inventory: Any) -> list[str]:
-    """Return the hosts of groups of the inventory so far; instances among them are none.
+    """Return the hosts of groups of the inventory so far, without the instances among them.
 
-    :raises AnsibleParserError: when there is no such group
+    :raises AnsibleParserError: when a group does not exist
     """
     found: dict[str, None] = {}
     for name in groups:
@@ -102,13 +113,33 @@ def grouped(groups: Iterable[str], inventory: Any) -> list[str]:
                 " a source that names it must come before this one"
             )
         hosts = inventory.hosts.values() if name == "all" else inventory.groups[name].get_hosts()
-        found.update((host.name, None) for host in hosts if host.vars.get("ansible_connection") != CONNECTION)
+        found.update((host.name, None) for host in hosts if not is_instance(host))
     return list(found)
 
 
+def is_instance(host: Any) -> bool:
+    """Return whether a host of the inventory is an instance, by its own variables or those of its groups."""
+    return bool(variables_in_source(host).get("ansible_connection") == CONNECTION)
+
+
+def check_not_groups(names: Iterable[str], inventory: Any) -> None:
+    """Refuse VM hosts with the name of a group: a pattern with that name would mean the group.
+
+    :raises AnsibleParserError: when there is one
+    """
+    for name in names:
+        if name in inventory.groups:
+            raise AnsibleParserError(
+                f"vm_hosts: {name!r} is a group of the inventory, not a host; expected vm_host_groups: [{name}]"
+            )
+
+
 def assumed(name: str, variables: Variables) -> Variables:
-    """Return what makes localhost the controller itself, as it is everywhere else in Ansible, unless it is told how."""
-    if name not in C.LOCALHOST or {"ansible_connection", "ansible_host", "ansible_port"} & set(variables):
+    """Return what makes localhost the controller itself, unless its variables say how to reach it.
+
+    Only that name: an address such as ::1 or 127.0.0.1 is reached over ssh, as any host that is listed.
+    """
+    if name != "localhost" or {"ansible_connection", "ansible_host", "ansible_port"} & set(variables):
         return {}
     python = variables.get("ansible_python_interpreter", sys.executable)
     return {"ansible_connection": "local", "ansible_python_interpreter": python}
@@ -129,12 +160,66 @@ def variables_of(name: str, inventory: Any, loader: Any, sources: Iterable[str])
     return found
 
 
+class _HostVars(Mapping[str, Variables]):
+    """The magic variable hostvars: each host's variables are read when a template asks for them."""
+
+    __UNSAFE__ = True  # before ansible-core 2.19: not to be rendered as a whole, with all that is in it
+
+    def __init__(self, inventory: Any, loader: Any, sources: Iterable[str]) -> None:
+        self._inventory, self._known = inventory, (inventory, loader, list(sources))
+
+    def __getitem__(self, name: str) -> Variables:
+        if name not in self._inventory.hosts:
+            raise KeyError(name)
+        return {**variables_of(name, *self._known), "inventory_hostname": name}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._inventory.hosts)
+
+    def __len__(self) -> int:
+        return len(self._inventory.hosts)
+
+
+_COMMAND_LINE = {  # magic variables, and the options of the command line that they hold
+    "ansible_check_mode": "check",
+    "ansible_diff_mode": "diff",
+    "ansible_forks": "forks",
+    "ansible_inventory_sources": "inventory",
+    "ansible_limit": "subset",
+    "ansible_verbosity": "verbosity",
+}
+
+
+def _ansible_version() -> Variables:
+    major, minor, revision = (int(number) for number in re.findall(r"\d+", __version__)[:3])
+    return {"string": __version__, "full": __version__, "major": major, "minor": minor, "revision": revision}
+
+
+def magic(name: str, inventory: Any, loader: Any, sources: Iterable[str]) -> Variables:
+    """Return the variables that Ansible itself sets, which a template of a VM host's variables may use."""
+    host = inventory.hosts[name]
+    given = context.CLIARGS
+    return {
+        **{variable: given[option] for variable, option in _COMMAND_LINE.items() if option in given},
+        "ansible_version": _ansible_version(),
+        "ansible_playbook_python": sys.executable,
+        "ansible_config_file": C.CONFIG_FILE,
+        "playbook_dir": os.path.abspath(loader.get_basedir()),
+        "inventory_hostname": name,
+        "inventory_hostname_short": name.split(".")[0],
+        "group_names": sorted(group.name for group in host.get_groups() if group.name != "all"),
+        "groups": inventory.get_groups_dict(),
+        "hostvars": _HostVars(inventory, loader, sources),
+        "omit": OMIT,
+    }
+
+
 def make(name: str, variables: Variables, resolve: Callable[[str, Any], Any], refer: Callable[[str], Any]) -> VmHost:
     """Return a VM host by its variables.
 
     ``resolve(variable, value)`` renders the templates of a value, ``refer(text)`` makes text a template.
 
-    :raises AnsibleError: when the variables name no way that instances can go
+    :raises AnsibleError: when instances cannot be reached in the way that the variables name
     """
 
     def value(variable: str, default: Any = None) -> Any:
@@ -142,18 +227,19 @@ def make(name: str, variables: Variables, resolve: Callable[[str, Any], Any], re
 
     become = _become_plugin(value("ansible_become_method") or C.DEFAULT_BECOME_METHOD)
     names = _names(become) & set(variables)
-    reach = {each: value(each) for each in sorted(names)}
+    reach = {variable: value(variable) for variable in sorted(names)}
+    reach = {variable: found for variable, found in reach.items() if found != OMIT}
     reach.setdefault("ansible_host", name)
     if _is_local(value("ansible_connection")):
         reach["ansible_uml_transport"] = "local"
-    handed_on = {each: found for each, found in reach.items() if each not in _OWN}
-    for each in names.difference(_OWN):
-        if _SECRET.search(each) or not isinstance(variables[each], _PLAIN):
-            handed_on[each] = refer(f"{{{{ hostvars['{name}']['{each}'] }}}}")
-        elif handed_on[each] == variables[each]:
-            handed_on[each] = variables[each]  # with the tags of its origin
+    handed_on = {variable: found for variable, found in reach.items() if variable not in _OWN}
+    for variable in names.intersection(handed_on):
+        if _SECRET.search(variable) or not isinstance(variables[variable], _PLAIN):
+            handed_on[variable] = refer(f"{{{{ hostvars['{name}']['{variable}'] }}}}")
+        elif handed_on[variable] == variables[variable]:
+            handed_on[variable] = variables[variable]  # with the tags of its origin
     becomes = boolean(value("ansible_become", C.DEFAULT_BECOME), strict=False)
-    handed_on.setdefault("ansible_python_interpreter", "auto_silent")  # the connection knows it
+    handed_on.setdefault("ansible_python_interpreter", "auto_silent")  # which the connection takes for python3
     return VmHost(name, {**reach, "inventory_hostname": name}, handed_on, become if becomes else None)
 
 
@@ -172,16 +258,18 @@ def _names(become: Any) -> set[str]:
 def _become_plugin(method: str) -> Any:
     plugin = become_loader.get(method)
     if plugin is None:
-        raise AnsibleError(f"there is no become method {method!r}")
+        raise AnsibleError(f"unknown become method {method!r}")
     return plugin
 
 
 def _is_local(connection: Any) -> bool:
-    """Tell whether a VM host is the controller itself.
+    """Return whether a VM host is the controller itself.
 
-    :raises AnsibleError: when it is reached in a way of which instances know nothing
+    :raises AnsibleError: when it is reached in another way than its instances can be
     """
+    if connection == CONNECTION:
+        raise AnsibleError("an earlier source has an instance of that name; give the VM host another name")
     kind = str(connection or "ssh").rpartition(".")[2]
     if kind not in ("local", "smart") and not kind.endswith("ssh"):
-        raise AnsibleError(f"instances can be reached over ssh and local alone, and its ansible_connection is {kind}")
+        raise AnsibleError(f"its ansible_connection is {kind}; expected ssh or local")
     return kind == "local"

@@ -179,7 +179,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the instances end with us
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     with tempfile.TemporaryDirectory(prefix="uml.") as folder, collecting(Path(folder)) as collect:
-        collect(rate=0, size="64M")
+        collect(event_rate=0, journal_size="64M")
         compare_events(collect)
         compare_writes(collect)
         memory_of_many(collect, count)

@@ -66,7 +66,7 @@ def seconds(start: Callable[[Path, int], None], count: int) -> float:
     """Return what one start takes, and end what was started."""
     with tempfile.TemporaryDirectory(prefix="uml.") as folder, contextlib.ExitStack() as stack:
         ways = ["terminate", "kill"]
-        stack.callback(lambda: operate("instance", umids=["*"], uml_dir=folder, state="absent", stop_by=ways))
+        stack.callback(lambda: operate("instance", umids=["*"], uml_dir=folder, state="absent", stop_methods=ways))
         begin = time.monotonic()
         start(Path(folder), count)
         return time.monotonic() - begin

@@ -133,7 +133,7 @@ def measure(lab: Lab, plays: dict[str, list[dict[str, Any]]], inventory: dict[st
             print(f"  {what} {name}: {seconds:.1f} s, {wanted - len(answered(done))} lost", flush=True)
     middle = {name: statistics.median(each) for name, each in taken.items()}
     least = next(iter(middle.values()))
-    columns = ["task", "seconds", "beside the first", "instances lost", "ssh sessions", "largest result"]
+    columns = ["task", "seconds", "ratio", "instances lost", "ssh sessions", "largest result"]
     rows = [
         [
             f"`{name}`",

@@ -81,7 +81,7 @@ INSTANCE = [
         "ended or has restarted",
     ),
     Row(
-        "is replaced by another of its name before a setting is sent",
+        "is replaced by another of the same name before a setting is sent",
         injectors.replaced_before_a_change,
         {"change": "ok, changed"},
         is_done=True,
@@ -89,7 +89,7 @@ INSTANCE = [
         slow=True,
     ),
     Row(
-        "is replaced by another of its name after a setting was sent",
+        "is replaced by another of the same name after a setting was sent",
         injectors.replaced_after_a_change,
         {"change": "failed"},
         "has restarted",
@@ -129,7 +129,7 @@ CLIENT = [
     Row("has lost its socket", injectors.removed_socket, BOTH_OK, is_done=True),
     Row("has lost the directory of its sockets", injectors.removed_directory, BOTH_OK, is_done=True),
     Row(
-        "would have its sockets where another user was first",
+        "finds the directory for its sockets taken by another user",
         injectors.foreign_directory,
         UNREACHABLE,
         "is not a directory of user .* remove it",
@@ -140,7 +140,7 @@ CLIENT = [
 WAY = [
     Row("the ssh master is killed", injectors.killed_master, BOTH_OK, is_done=True),
     Row("the ssh master is stopped by a signal", injectors.stopped_master, BOTH_OK, within=60, is_done=True, slow=True),
-    Row("sshd is started anew, all sessions lost", injectors.restarted_sshd, BOTH_OK, is_done=True),
+    Row("sshd restarts, and all sessions are lost", injectors.restarted_sshd, BOTH_OK, is_done=True),
     Row("sshd does not run", injectors.ended_sshd, UNREACHABLE, "Connection refused"),
     Row(
         "the network of the VM host is cut for five seconds",
@@ -189,7 +189,7 @@ CONTROLLER = [
         options=PATIENT,
     ),
     Row(
-        "begins a transaction that another is in the middle of",
+        "starts a transaction while another controller is in the middle of one",
         injectors.second_controller,
         {"set": "ok, changed", f"set {ELSEWHERE}": "ok"},
         within=60,
@@ -228,7 +228,7 @@ CONTROLLER = [
 VM_HOST = [
     Row("has no room for the client's sockets", injectors.full_vm_host, UNREACHABLE, "No space left", warm=False),
     Row(
-        "has no room where a backup is to go",
+        "has no room for a backup",
         injectors.full_destination,
         {"change": "ok, changed", "backup": "failed"},
         "No space left",
@@ -236,7 +236,7 @@ VM_HOST = [
     ),
     Row("has the uml_dir on a read-only file system", injectors.read_only_uml_dir, BOTH_OK, is_done=True),
     Row(
-        "has the uml_dir on a read-only file system, and an instance is to start",
+        "has the uml_dir on a read-only file system, and an instance starts",
         injectors.read_only_for_a_start,
         {"start": "failed"},
         "[Rr]ead-only",
@@ -249,7 +249,7 @@ VM_HOST = [
         is_done=True,
     ),
     Row("has no Python", injectors.no_python, UNREACHABLE, "Python 3.8 or later", warm=False),
-    Row("has a Python that says it is 3.7", injectors.old_python, UNREACHABLE, "Python 3.8 or later", warm=False),
+    Row("has a Python that reports version 3.7", injectors.old_python, UNREACHABLE, "Python 3.8 or later", warm=False),
     Row(
         "runs the client where the monotonic clock is ten days ahead",
         injectors.other_clock,

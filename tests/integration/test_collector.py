@@ -151,14 +151,14 @@ def test_an_instance_of_the_module_is_covered_and_one_of_before_is_told(
         result = operate("instance", umid="new", **arguments)
         assert not result.get("failed"), result
         running.wait("message", "new", "up")
-        assert not operate("instance", umid="new", restart="when_needed", **arguments)["changed"]
+        assert not operate("instance", umid="new", restart="when_required", **arguments)["changed"]
         assert not operate("instance", umid="old", uml_dir=str(uml_dir))["changed"]
         assert coverage(uml_dir) == {"new": (True, "", True, ""), "old": (False, WITHOUT, True, "")}
         running("stopped")
         assert coverage(uml_dir) == {"new": (False, NOBODY, False, NOBODY), "old": (False, WITHOUT, False, NOBODY)}
         assert operate("instance", umid="new", state="restarted", **arguments)["state"] == "running"
     finally:
-        operate("instance", umid="new", uml_dir=str(uml_dir), state="absent", stop_by=["kill"])
+        operate("instance", umid="new", uml_dir=str(uml_dir), state="absent", stop_methods=["kill"])
     assert old.alive()
 
 
@@ -168,7 +168,9 @@ NOBODY = "no collector covers it"
 
 def coverage(uml_dir: Path) -> dict[str, tuple[bool, str, bool, str]]:
     """Return what instance_info says is covered of each instance, and why not."""
-    rows = {each["umid"]: each["covered"] for each in operate("instance_info", uml_dir=str(uml_dir))["instances"]}
+    rows = {
+        each["umid"]: each["collector_coverage"] for each in operate("instance_info", uml_dir=str(uml_dir))["instances"]
+    }
     parts = ("notifications", "notifications_reason", "console", "console_reason")
     return {umid: tuple(row[part] for part in parts) for umid, row in rows.items()}
 
@@ -237,13 +239,13 @@ def processes_of(pid: int) -> list[int]:
 
 
 def test_one_that_hangs_is_replaced_with_its_settings_kept(running: Collecting) -> None:
-    pid = running(rate=7.0)["pid"]
+    pid = running(event_rate=7.0)["pid"]
     os.kill(pid, signal.SIGSTOP)
-    result = operate("collector", directory=str(running.directory))
+    result = operate("collector", journal_dir=str(running.directory))
     assert result["diff"]["before"]["state"] == "hung"
     assert not processes_of(pid)
     assert result["diff"]["after"]["uml_dirs"] == [str(running.uml_dir)]
-    assert result["diff"]["after"]["rate"] == 7.0
+    assert result["diff"]["after"]["event_rate"] == 7.0
 
 
 def test_its_sockets_are_made_again(running: Collecting, launch_guest: Launch) -> None:
@@ -305,7 +307,7 @@ def full(directory: Path, pid: int) -> Iterator[None]:
 
 
 def test_one_that_says_too_much_is_bounded(running: Collecting, launch_guest: Launch) -> None:
-    running(rate=10)
+    running(event_rate=10)
     guest = launch_guest("a", notify=running.notify)
     guest.guest("i=0; while [ $i -lt 1000 ]; do echo flood > /proc/mconsole; i=$((i+1)); done")
     crash(guest)
@@ -332,7 +334,7 @@ def test_it_is_started_once(collect: Collecting) -> None:
 
 
 def test_other_settings_restart_it_and_those_not_given_are_kept(running: Collecting) -> None:
-    wanted = {"patterns": [{"name": "x", "regex": "y", "severity": "info"}], "rate": 7.0}
+    wanted = {"patterns": [{"name": "x", "regex": "y", "severity": "info"}], "event_rate": 7.0}
     before = running()["pid"]
     assert running(check=True, **wanted)["changed"]
     assert running()["pid"] == before
@@ -349,9 +351,9 @@ def test_other_settings_restart_it_and_those_not_given_are_kept(running: Collect
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"patterns": [{"name": "x", "regex": "("}]}, "no regular expression"),
     ({"patterns": [{"name": "x", "regex": "a"}, {"name": "x", "regex": "b"}]}, "given twice"),
-    ({"rate": -1}, "expected a number"),
+    ({"event_rate": -1}, "expected a number"),
     ({"size": "much"}, "no size"),
-    ({"directory": "/proc/nowhere"}, "cannot be made"),
+    ({"journal_dir": "/proc/nowhere"}, "cannot be made"),
     ({"uml_dirs": ["here"]}, "relative path"),
 ]
 
@@ -406,12 +408,14 @@ def test_a_user_collects_with_its_own_means(
     guest = launch_guest("u", user=name, uml_dir=home / ".uml", notify=home / ".uml/.notify")
     collector = run("collector", state="started")
     try:
-        assert collector["directory"] == str(home / ".local/state/uml-mconsole")
+        assert collector["journal_dir"] == str(home / ".local/state/uml-mconsole")
         assert [(each["umid"], each["notifications"]) for each in collector["instances"]] == [("u", True)]
         guest.guest("i=0; while [ $i -lt 500 ]; do echo mine $i > /proc/mconsole; i=$((i+1)); done")
-        found = run("event_info", types=["message"], newest=500)["events"]
+        found = run("event_info", types=["message"], limit=500)["events"]
         assert [each["data"] for each in found] == [f"mine {number}" for number in range(500)]
-        assert operate("instance_info", uml_dir=str(home / ".uml"))["instances"][0]["covered"]["notifications"]
+        assert operate("instance_info", uml_dir=str(home / ".uml"))["instances"][0]["collector_coverage"][
+            "notifications"
+        ]
     finally:
         run("collector", state="stopped")
     assert not (home / ".uml/.notify").exists()

@@ -81,12 +81,12 @@ def test_start_and_stop_leave_nothing(uml_dir: Path, sockets: ReplySockets, tap:
             "processes": of(uml_dir),
         }
 
-    cycle(state="stopped", stop_by=["halt"])
+    cycle(state="stopped", stop_methods=["halt"])
     before = state()
     assert (before["taps"], before["locks"], before["processes"]) == ([], [], [])
     for number in range(CYCLES):
         way = ["halt", "terminate", "kill"][number % 3]
-        cycle(state="absent" if number % 2 else "stopped", stop_by=[way])
+        cycle(state="absent" if number % 2 else "stopped", stop_methods=[way])
         # Of sockets that were made in advance there may be more or fewer, but not more and more.
         wait_until(lambda: like(state(), before), 20, lambda: f"{state()} as {before}")
 

@@ -68,7 +68,7 @@ def source(vm_host: VmHost, tmp_path: Path, writer: journal.Writer) -> Iterator[
         "host": "127.0.0.1",
         "name": "vm1",
         "ssh_args": words,
-        "directory": str(tmp_path / "journal"),
+        "journal_dir": str(tmp_path / "journal"),
         "python": "/usr/bin/python3",
     }
     started = Source(

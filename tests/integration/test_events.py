@@ -37,7 +37,7 @@ def run(vm_host: VmHost, ansible_home: Path, collect: Collecting) -> Run:
     inventory = {"vm1": reach, "web1": instance, "db1": instance}
 
     def run(plays: list[dict[str, Any]]) -> ansible.Result:
-        defaults = {f"uml.mconsole.{each}": {"directory": str(collect.directory)} for each in MODULES}
+        defaults = {f"uml.mconsole.{each}": {"journal_dir": str(collect.directory)} for each in MODULES}
         shared = {"gather_facts": False, "module_defaults": defaults}
         return ansible.run_playbook([{**shared, **play} for play in plays], inventory, home=ansible_home)
 
@@ -58,7 +58,7 @@ def test_a_panic_is_waited_for_from_both_sides(run: Run, collect: Collecting, la
         launch_guest(umid, notify=collect.notify)
     start = [
         task("Collect", "collector", uml_dirs=[str(collect.uml_dir)]),
-        task("See them", "event_wait", umids=["web1"], types=["appeared"], after=0, timeout=20),
+        task("See them", "event_wait", umids=["web1"], types=["appeared"], after=0, wait_timeout=20),
     ]
     after = "{{ event_info.position }}"
     crash = {
@@ -67,17 +67,19 @@ def test_a_panic_is_waited_for_from_both_sides(run: Run, collect: Collecting, la
         "when": "inventory_hostname == 'web1'",
     }
     instances = [
-        task("Look", "event_info", newest=1),
+        task("Look", "event_info", limit=1),
         crash,
         {
-            **task("Wait", "event_wait", types=["panic"], after=after, timeout=20),
+            **task("Wait", "event_wait", types=["panic"], after=after, wait_timeout=20),
             "when": "inventory_hostname == 'web1'",
         },
         task("See its own", "event_info"),
     ]
     host = [
-        task("Find", "event_wait", umids=["w*"], severity="critical", search="^sysrq", after=0, timeout=20),
-        task("Find by time", "event_info", since="{{ event_wait.event.time }}", types=["panic"], oldest=1),
+        task("Find", "event_wait", umids=["w*"], severity="critical", search="^sysrq", after=0, wait_timeout=20),
+        task(
+            "Find by time", "event_info", since="{{ event_wait.event.time }}", types=["panic"], order="oldest", limit=1
+        ),
     ]
     done = run(
         [{"hosts": "vm1", "tasks": start}, {"hosts": "web1,db1", "tasks": instances}, {"hosts": "vm1", "tasks": host}]
@@ -101,7 +103,7 @@ def test_what_a_guest_says_is_no_template_for_the_next_task(run: Run, collect: C
     said = f'{{{{ lookup("pipe","touch {trap}") }}}}{{% if %}}'
     guest.guest(f"printf '%s' '{said}' > /proc/mconsole")
     tasks = [
-        task("Wait", "event_wait", types=["message"], search="lookup", after=0, timeout=20),
+        task("Wait", "event_wait", types=["message"], search="lookup", after=0, wait_timeout=20),
         {"name": "Tell", "ansible.builtin.debug": {"msg": "{{ event_wait.event.data }}"}},
         {"name": "Keep", "ansible.builtin.set_fact": {"kept": "{{ event_wait.event.data }}"}},
         {"name": "Tell again", "ansible.builtin.debug": {"var": "kept"}},
@@ -117,7 +119,7 @@ def test_a_wait_in_vain_fails_and_tells_what_came(run: Run, collect: Collecting,
     collect()
     guest.guest("echo ready > /proc/mconsole")
     collect.wait("message", "web1", "ready")
-    wait = task("Wait", "event_wait", types=["panic"], after=0, timeout=0.5)
+    wait = task("Wait", "event_wait", types=["panic"], after=0, wait_timeout=0.5)
     done = run([{"hosts": "web1,vm1", "tasks": [wait]}])
     assert done.rc != 0
     whose = {
@@ -141,8 +143,8 @@ def test_the_journal_goes_on_over_a_collector_that_is_killed(run: Run, collect: 
     collect()
     guest.guest("echo two > /proc/mconsole")
     tasks = [
-        task("Wait", "event_wait", types=["message"], after=position, timeout=20),
-        task("Read", "event_info", after=position, oldest=100),
+        task("Wait", "event_wait", types=["message"], after=position, wait_timeout=20),
+        task("Read", "event_info", after=position, order="oldest", limit=100),
     ]
     done = run([{"hosts": "vm1", "tasks": tasks}]).ok()
     assert done.result("vm1", "Wait")["event"]["data"] == "two"

@@ -5,7 +5,7 @@
 """Every module in every state, for an instance that is a host and for one that is named to its VM host.
 
 Both go over real ssh, and both must tell the same. UML_VM_HOST_PYTHON names the Python that the VM host has (by default
-/usr/bin/python3); `tools/matrix` runs this with all that there are.
+/usr/bin/python3); `tools/test matrix` runs this with all that are installed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
 from support import ansible, processes, uml
 from support.devices import image
 from support.every_module import FAILS_WITHOUT_AN_EVENT, ROWS, filled
@@ -66,9 +65,7 @@ def inventory(vm_host: VmHost, fleet: list[uml.Instance], uml_dir: Path) -> str:
 
 def task(name: str, row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as a task that either way takes."""
-    named = getattr(registry.load(name), "COMMON", WHERE)
-    where = {key: value for key, value in WHERE.items() if key in named}
-    module = {f"uml.mconsole.{name}": {**where, **filled(row, "{{ top }}/{{ inventory_hostname }}")}}
+    module = {f"uml.mconsole.{name}": {**WHERE, **filled(row, "{{ top }}/{{ inventory_hostname }}")}}
     return {"name": f"{name} {row.get('state', '')}", **module, "ignore_errors": True}
 
 
@@ -107,6 +104,42 @@ def test_every_module_does_the_same_in_both_ways(
     for guest in fleet:
         assert not guest.alive()
         assert not guest.directory.exists()
+
+
+@pytest.mark.smoke
+def test_every_module_takes_each_common_option_as_a_default_of_the_group(
+    fleet: list[uml.Instance], inventory: str, ansible_home: Path, uml_dir: Path
+) -> None:
+    """A default that a module does not know ends every task of that module; one that it overlooks ends those below.
+
+    Neither instance is in the default directory, so a task without the default finds none.
+    """
+    shared = {"timeout": 20, "uml_dir": f"{uml_dir}/uml"}
+    defaults = {
+        "here": [{**shared, "umid": "named"}, {**shared, "umids": ["named"]}],
+        "console": [shared, {**shared, "umid": "console"}],
+    }
+    plays = [
+        {
+            "hosts": way,
+            "gather_facts": False,
+            "check_mode": True,
+            "vars": {"ansible_uml_dir": f"{uml_dir}/nowhere"},
+            "module_defaults": {"group/uml.mconsole.all": options},
+            "tasks": [
+                {"name": name, f"uml.mconsole.{name}": filled(rows[0], f"{uml_dir}/{way}"), "ignore_errors": True}
+                for name, rows in ROWS.items()
+            ],
+        }
+        for way, given in defaults.items()
+        for options in given
+    ]
+    done = ansible.run_playbook(plays, inventory, home=ansible_home)
+    told = [each for each in done.tasks if each.action.startswith("uml.mconsole.")]
+    assert len(told) == len(ROWS) * len(plays), str(done)
+    assert [f"{each}" for each in told if each.failed] == [], str(done)
+    listed = [each.result["instances"] for each in told if each.action == "uml.mconsole.instance_info"]
+    assert [[row["umid"] for row in rows] for rows in listed] == [["named"], ["named"], ["console"], ["console"]]
 
 
 @pytest.mark.smoke

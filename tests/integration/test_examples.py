@@ -130,7 +130,7 @@ def reader(make_user: Callable[..., str], world: int) -> Reader:
 @pytest.fixture
 def lab(reader: Reader) -> Reader:
     """Lend a reader with the three instances and the inventory of the first lab."""
-    reader.run("ansible-playbook uml.mconsole.demo -e target=localhost", "the lab")
+    reader.run("ansible-playbook uml.mconsole.demo -e demo_target=localhost", "the lab")
     (inventory,) = [block for block in documents.blocks(LAB) if block.name == "lab.uml.yml"]
     reader.write(inventory.name, inventory.text)
     return reader
@@ -169,12 +169,12 @@ BETWEEN = {
     "=go on": [{"uml.mconsole.instance": {"umids": ["web*"], "state": "running"}}],
     "=anew": [
         {"uml.mconsole.collector": {"state": "stopped"}},
-        {"uml.mconsole.instance": {"umids": ["*"], "state": "absent", "stop_by": ["kill"]}},
+        {"uml.mconsole.instance": {"umids": ["*"], "state": "absent", "stop_methods": ["kill"]}},
         {"uml.mconsole.instance": SMALL},
     ],
     # A kernel says OK to `reboot` before it does, and would still be found running.
     "=again": [
-        {"uml.mconsole.instance": {"umids": ["*"], "state": "absent", "stop_by": ["kill"]}},
+        {"uml.mconsole.instance": {"umids": ["*"], "state": "absent", "stop_methods": ["kill"]}},
         {"uml.mconsole.instance": {**SMALL, "wait_for": "log", "wait_pattern": "guest is up"}},
     ],
 }

@@ -25,8 +25,8 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors impo
     NotAllowedError,
     NotThereError,
 )
+from support import amx, processes, uml
 from support import guest as guests
-from support import processes, uml
 from support.run_operation import operate
 from support.wait import wait_until
 
@@ -221,7 +221,7 @@ def test_one_in_the_foreground_of_a_shell_is_its_group_and_not_the_shell(uml_dir
     )
     shell, terminal = pty.fork()
     if shell == 0:
-        os.execvp("bash", ["bash", "--norc", "-i"])
+        os.execvpe("bash", ["bash", "--norc", "-i"], {**os.environ, **amx.by_hand()})
     try:
         os.write(terminal, f"{kernel} {words} </dev/null >{uml_dir}/log 2>&1 &\n".encode())
         wait_until((uml_dir / "job" / "mconsole").exists, 60, "it has a console")
@@ -229,7 +229,7 @@ def test_one_in_the_foreground_of_a_shell_is_its_group_and_not_the_shell(uml_dir
         assert found.alive
         assert found.pid in found.members
         assert shell not in found.members
-        assert operate("instance", umid="job", uml_dir=str(uml_dir), state="absent", stop_by=["kill"])["changed"]
+        assert operate("instance", umid="job", uml_dir=str(uml_dir), state="absent", stop_methods=["kill"])["changed"]
         assert processes_alive(found.members) == []
         assert processes_alive([shell]) == [shell]
     finally:
@@ -341,7 +341,7 @@ def test_all_is_told_of_an_instance(guest: uml.Instance, kernel: Path) -> None:
     assert row["cwd"] == str(guest.scratch)
     assert row["networks"] == []
     assert abs(row["started"] - time.time()) < 60
-    assert 8 << 10 < row["memory"] < 96 << 10
+    assert 8 << 20 < row["memory"] < 96 << 20
     assert row["world_writable"] is False
 
 

@@ -50,7 +50,7 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def fleet(make_vm_host, make_user):
-    """Lend a fleet that no test of this file changes."""
+    """Provide a fleet that no test of this file changes."""
     owner = make_user("invown")
     login = make_user("invlog", may_become=(owner,))
     folder = Path(tempfile.mkdtemp(prefix="uml."))
@@ -270,16 +270,79 @@ def test_an_instance_of_somebody_else_can_be_had_by_becoming_its_owner(fleet, co
 # Names.
 
 
-def test_two_instances_of_one_umid_are_an_error_until_they_are_qualified(fleet, launch_guest, configure, ansible_home):
+def test_two_instances_of_one_umid_are_both_qualified(fleet, launch_guest, configure, ansible_home):
+    """And all others stay as they are."""
     twin = launch_guest("db0")
     vm_hosts = {**fleet.vm_hosts(), "vm3": {**fleet.root.inventory_vars(), "ansible_uml_dir": str(twin.uml_dir)}}
-    run = ansible.run_command(["ansible-inventory", "--list"], configure(vm_hosts), home=ansible_home)
-    said = " ".join((run.stdout + run.stderr).split())
-    names = f"db0 in {twin.uml_dir} of vm3, and db0 in {fleet.dirs['vm2']} of vm2"
-    assert f"two hosts would be called 'db0': {names}; set hostnames: qualified" in said
-    config = configure(vm_hosts, hostnames="qualified")
-    run = ansible.adhoc("db0.*", "ansible.builtin.raw", "version", config, home=ansible_home).ok()
-    assert {task.host for task in run.tasks} == {"db0.vm2", "db0.vm3"}
+    config = configure(vm_hosts)
+    run = ansible.adhoc("uml_running", "ansible.builtin.raw", "version", config, home=ansible_home).ok()
+    assert {task.host for task in run.tasks} == {"db0.vm2", "db0.vm3", "web0", "web1"}
+    said = " ".join(run.stderr.split())
+    twins = f"db0 in {fleet.dirs['vm2']} of vm2 is called 'db0.vm2': 'db0' is db0 in {twin.uml_dir} of vm3"
+    assert twins in said
+
+
+def test_no_umid_captures_a_group_the_controller_or_another_machine(
+    fleet, launch_guest, configure, ansible_home, uml_dir, tmp_path
+):
+    """A play on the running instances reaches these alone, and one on localhost reaches the controller."""
+    taken = ("web", "all", "localhost", "prod", "vm1")
+    for umid in taken:
+        launch_guest(umid)
+    hosts_file = tmp_path / "hosts.yml"
+    machine = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
+    hosts_file.write_text(yaml.safe_dump({"web": {"hosts": {"prod": machine}}}))
+    vm_hosts = {"vm1": {**fleet.root.inventory_vars(), "ansible_uml_dir": str(uml_dir)}}
+    plays = [
+        play("uml_running", {"name": "Ask", "ansible.builtin.raw": "version"}),
+        play("localhost", {"name": "Here", "ansible.builtin.command": "echo controller"}),
+        play("web", {"name": "There", "ansible.builtin.command": "echo machine"}),
+    ]
+    words = ["-i", configure(vm_hosts)]
+    run = ansible.run_playbook(plays, str(hosts_file), home=ansible_home, extra_args=words).ok()
+    asked = {task.host: task.result["stdout"].split()[1] for task in run.tasks if task.task == "Ask"}
+    assert asked == {f"{umid}.vm1": umid for umid in taken}
+    assert [(task.host, task.result["stdout"]) for task in run.tasks if task.task != "Ask"] == [
+        ("localhost", "controller"),
+        ("prod", "machine"),
+    ]
+
+
+def test_a_carriage_return_in_a_umid_is_shown(fleet, launch_guest, configure, ansible_home, uml_dir):
+    """As of a file with CRLF; a terminal would show two of one name."""
+    launch_guest("web1\r")
+    launch_guest("web1")
+    vm_hosts = {"vm1": {**fleet.root.inventory_vars(), "ansible_uml_dir": str(uml_dir)}}
+    listed, said = listing(configure(vm_hosts), ansible_home)
+    assert hosts(listed, "uml_instances") == ["web1"]
+    text = " ".join(said.split())
+    assert rf"web1\r in {uml_dir} of vm1 is left out: a host cannot have that name" in text
+
+
+@pytest.mark.smoke
+def test_a_vm_host_with_an_address_of_ipv6_has_instances_with_usable_names(
+    make_vm_host, launch_guest, configure, ansible_home, uml_dir
+):
+    launch_guest("web0")
+    host = make_vm_host(extra_config=("ListenAddress ::1",))
+    reach = {name: value for name, value in host.inventory_vars().items() if name != "ansible_host"}
+    config = configure({"::1": reach}, uml_dir=str(uml_dir), hostnames="qualified")
+    run = ansible.adhoc("web0.*", "ansible.builtin.raw", "version", config, home=ansible_home).ok()
+    assert {task.host: task.result["stdout"].split()[1] for task in run.tasks} == {"web0.--1": "web0"}
+
+
+def test_variables_of_ansible_itself_can_be_used_for_a_vm_host(fleet, configure, ansible_home):
+    variables = {**fleet.vm_hosts()["vm1"], "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    listed, said = listing(configure({"vm1": variables}), ansible_home)
+    assert hosts(listed, "uml_instances") == ["web0", "web1"]
+    assert "WARNING" not in said
+
+
+def test_a_file_with_another_name_says_what_is_wrong_with_it(fleet, configure, ansible_home):
+    config = configure(fleet.vm_hosts(), name="fleet.yml")
+    run = ansible.run_command(["ansible-inventory", "--list"], config, home=ansible_home)
+    said = " ".join(run.stderr.split())
+    assert "ends in neither .uml.yml nor .uml.yaml, as uml.mconsole.instances expects; rename the file" in said
 
 
 # What a guest says is data.

@@ -159,7 +159,7 @@ def test_a_disk_image_is_the_root(run: Run, uml_dir: Path) -> None:
 
 
 def test_a_directory_of_the_host_is_the_root(run: Run, uml_dir: Path) -> None:
-    good(run(root={"hostfs": "/", "init": "/bin/sleep"}, arguments=["1000"]))
+    good(run(root={"hostfs": "/", "init": "/bin/sleep"}, kernel_args=["1000"]))
     assert " / hostfs rw" in request(uml_dir, "proc 1/mounts")[1]
     assert request(uml_dir, "config ubd0") == (0, "/dev/null")
 
@@ -168,7 +168,7 @@ def test_devices_and_arguments_are_there_from_the_start(run: Run, root: Any, uml
     disk = guests.ext4_image(uml_dir / "data.ext4")
     devices = {"ubd1": {"file": str(disk), "read_only": True}, "ssl1": "pts", "con1": "null"}
     arguments = {"hostname": "{umid}.example", "panic": 5, "debug": None}
-    good(run(root=root, devices=devices, arguments=arguments, wait_for="log", wait_pattern="guest is up"))
+    good(run(root=root, devices=devices, kernel_args=arguments, wait_for="log", wait_pattern="guest is up"))
     assert request(uml_dir, "config ubd1") == (0, str(disk))
     assert request(uml_dir, "proc 1/root/sys/block/ubdb/ro")[1].strip() == "1"
     words = request(uml_dir, "proc cmdline")[1].split()
@@ -179,12 +179,12 @@ def test_devices_and_arguments_are_there_from_the_start(run: Run, root: Any, uml
 
 def test_many_are_started_by_one_task(run: Run, root: Any, uml_dir: Path) -> None:
     umids = ["m1", "m2", "m3"]
-    result = good(run(umids=umids, root=root, arguments=["hostname={umid}"]))
+    result = good(run(umids=umids, root=root, kernel_args=["hostname={umid}"]))
     assert result["changed"]
     assert [request(uml_dir, "version", umid)[1].split()[1] for umid in umids] == umids
-    assert not good(run(umids=umids, root=root, arguments=["hostname={umid}"]))["changed"]
+    assert not good(run(umids=umids, root=root, kernel_args=["hostname={umid}"]))["changed"]
     assert good(run(umids=["n*"], state="absent"))["warnings"] == ["no instance of this VM host matches 'n*'"]
-    gone = good(run(umids=["m*"], state="absent", stop_by=["kill"]))
+    gone = good(run(umids=["m*"], state="absent", stop_methods=["kill"]))
     assert {umid: each["state"] for umid, each in gone["instances"].items()} == dict.fromkeys(umids, "absent")
 
 
@@ -224,7 +224,7 @@ def test_it_is_waited_for(kind: str, run: Run, root: Any, uml_dir: Path) -> None
 
 
 def test_nothing_need_be_waited_for(run: Run, root: Any) -> None:
-    result = good(run(root=root, wait_for="nothing"))
+    result = good(run(root=root, wait_for="none"))
     assert result["state"] in ("booting", "running")
     assert good(run())["state"] == "running"
 
@@ -259,10 +259,10 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("no regular file", {"console_log": "{dir}"}),
     ("is not there", {"memory_dir": "/nonexistent"}),
     ("noexec|cannot hold", {"memory_dir": "/proc"}),
-    ("say it by the option umid", {"arguments": ["umid=b"]}),
-    ("takes no options", {"arguments": ["--showconfig"]}),
-    ("not one word", {"arguments": ["a b"]}),
-    ("given twice", {"memory": "64M", "arguments": {"mem": "96M"}}),
+    ("use the option umid instead", {"kernel_args": ["umid=b"]}),
+    ("takes no options", {"kernel_args": ["--showconfig"]}),
+    ("not one word", {"kernel_args": ["a b"]}),
+    ("given twice", {"memory": "64M", "kernel_args": {"mem": "96M"}}),
     ("out of range", {"devices": {"ubd16": "/dev/null"}}),
     ("no regular expression", {"wait_for": "log", "wait_pattern": "("}),
     ("give notify", {"wait_for": "message"}),
@@ -333,7 +333,7 @@ def test_a_kernel_that_dies_while_booting_says_why(
     (uml_dir / "empty").write_bytes(bytes(1 << 20))
     root, said = DEADLY[case]
     root = {name: value.format(initrd=initrd, dir=uml_dir) for name, value in root.items()}
-    result = run(root=root, arguments=quiet)
+    result = run(root=root, kernel_args=quiet)
     assert result["failed"]
     assert f"signal 6 while it booted: Kernel panic - not syncing: {said}" in result["msg"].replace("VFS: ", "")
     assert said in result["error"]["console_log_lines"][-1]
@@ -377,7 +377,7 @@ def test_one_that_is_not_there_is_started_and_paused(run: Run, root: Any) -> Non
 
 
 def test_a_guest_that_powers_off_is_stopped_by_its_shutdown(run: Run, root: Any) -> None:
-    good(run(root=root, arguments=["cad=poweroff"], wait_for="log", wait_pattern="guest is up"))
+    good(run(root=root, kernel_args=["cad=poweroff"], wait_for="log", wait_pattern="guest is up"))
     result = good(run(state="stopped"))
     assert (result["stopped_by"], result["synced"], result["commands"]) == ("shutdown", True, ["cad"])
     assert (result["changed"], result["state"], result["pid"]) == (True, "absent", None)
@@ -392,7 +392,7 @@ def test_a_guest_that_restarts_is_halted_when_it_comes_up(run: Run, root: Any, u
 
 
 def test_a_guest_that_does_not_care_is_halted(run: Run, root: Any) -> None:
-    good(run(root=root, arguments=["cad=ignore"], wait_for="log", wait_pattern="guest is up"))
+    good(run(root=root, kernel_args=["cad=ignore"], wait_for="log", wait_pattern="guest is up"))
     result = good(run(state="stopped", stop_timeout=1))
     assert result["commands"] == ["cad", "sysrq s", "sysrq u", "halt"]
     assert (result["stopped_by"], result["synced"]) == ("halt", True)
@@ -400,7 +400,7 @@ def test_a_guest_that_does_not_care_is_halted(run: Run, root: Any) -> None:
 
 def test_a_kernel_that_would_restart_at_once_is_not_told_to(run: Run, uml_dir: Path) -> None:
     """Ctrl-alt-del restarts the kernel, with nothing written out, unless an init has asked for the signal."""
-    good(run(root={"hostfs": "/", "init": "/bin/sleep"}, arguments=["1000"]))
+    good(run(root={"hostfs": "/", "init": "/bin/sleep"}, kernel_args=["1000"]))
     result = good(run(state="stopped"))
     assert result["commands"] == ["sysrq s", "sysrq u", "halt"]
     assert (result["stopped_by"], result["synced"]) == ("halt", True)
@@ -411,7 +411,7 @@ def test_what_was_written_is_on_the_disk(way: str, launch_guest: Launch, run: Ru
     image = guests.copy_root_image(uml_dir / "root.ext4")
     guest = launch_guest("a", root=image)
     guest.guest("echo precious > /note")
-    result = good(run(state="stopped", stop_by=[way]))
+    result = good(run(state="stopped", stop_methods=[way]))
     assert (result["stopped_by"], result["synced"]) == (way, True)
     guest.process.wait()
     shown = subprocess.run(["/sbin/debugfs", "-R", "cat /note", image], capture_output=True, text=True, check=True)
@@ -422,7 +422,7 @@ def test_what_was_written_is_on_the_disk(way: str, launch_guest: Launch, run: Ru
 def test_a_kill_takes_all_and_cleans_up(run: Run, root: Any, uml_dir: Path) -> None:
     pid = good(run(root=root))["pid"]
     members = processes.of_session(pid)
-    result = good(run(state="stopped", stop_by=["kill"]))
+    result = good(run(state="stopped", stop_methods=["kill"]))
     assert (result["stopped_by"], result["synced"], result["commands"]) == ("kill", False, [])
     assert [each for each in members if processes_alive(each)] == []
     assert not (uml_dir / "a").exists()
@@ -430,7 +430,7 @@ def test_a_kill_takes_all_and_cleans_up(run: Run, root: Any, uml_dir: Path) -> N
 
 def test_a_paused_one_is_resumed_before_it_is_stopped(run: Run, root: Any) -> None:
     good(run(root=root, state="paused"))
-    result = good(run(state="stopped", stop_by=NO_SHUTDOWN))
+    result = good(run(state="stopped", stop_methods=NO_SHUTDOWN))
     assert result["commands"] == ["go", "sysrq s", "sysrq u", "halt"]
     assert result["stopped_by"] == "halt"
 
@@ -441,7 +441,7 @@ def test_a_stopped_process_is_woken(run: Run, root: Any) -> None:
     hung = run(timeout=3)
     assert "is hung" in hung["msg"]
     assert not hung["changed"]
-    result = good(run(state="stopped", stop_by=NO_SHUTDOWN))
+    result = good(run(state="stopped", stop_methods=NO_SHUTDOWN))
     assert (result["stopped_by"], result["synced"]) == ("halt", True)
 
 
@@ -454,7 +454,7 @@ def test_a_wedged_one_is_ended_by_a_signal(run: Run, root: Any, uml_dir: Path) -
 
 
 def test_a_booting_one_can_be_stopped(run: Run, root: Any, uml_dir: Path) -> None:
-    pid = good(run(root=root, wait_for="nothing"))["pid"]
+    pid = good(run(root=root, wait_for="none"))["pid"]
     result = good(run(state="absent"))
     assert result["state"] == "absent"
     assert not processes_alive(pid)
@@ -504,7 +504,7 @@ def test_one_without_a_console_is_ended_by_a_signal(launch_guest: Launch, run: R
 
 def test_no_way_is_no_way(run: Run, root: Any) -> None:
     pid = good(run(root=root))["pid"]
-    result = run(state="stopped", stop_by=[])
+    result = run(state="stopped", stop_methods=[])
     assert "allows no way" in result["msg"]
     assert processes_alive(pid)
 
@@ -515,7 +515,7 @@ def test_no_way_is_no_way(run: Run, root: Any) -> None:
 def test_one_started_by_hand_comes_back_as_it_was(launch_guest: Launch, run: Run, uml_dir: Path) -> None:
     guest = launch_guest("a", "answer=42")
     before = boot_id(uml_dir), command_words(guest.pid)
-    result = good(run(state="restarted", stop_by=NO_SHUTDOWN, wait_for="log", wait_pattern="guest is up"))
+    result = good(run(state="restarted", stop_methods=NO_SHUTDOWN, wait_for="log", wait_pattern="guest is up"))
     guest.process.wait()
     pid = result["pid"]
     assert (result["changed"], result["steps"]) == (True, ["stop", "clear", "start"])
@@ -532,30 +532,30 @@ def command_words(pid: int) -> list[str]:
 
 
 def test_one_that_runs_otherwise_is_restarted_when_that_is_wished(run: Run, root: Any, uml_dir: Path) -> None:
-    first = good(run(root=root, memory="128M", arguments=["one"]))
+    first = good(run(root=root, memory="128M", kernel_args=["one"]))
     same = good(run(memory="160M"))
     assert (same["changed"], same["pid"]) == (False, first["pid"])
     assert same["differences"] == {"memory": {"running": ["mem=128M"], "wanted": ["mem=160M"]}}
-    planned = good(run(True, memory="160M", restart="when_needed"))
+    planned = good(run(True, memory="160M", restart="when_required"))
     assert (planned["changed"], planned["pid"]) == (True, first["pid"])
-    done = good(run(memory="160M", restart="when_needed", stop_by=NO_SHUTDOWN))
+    done = good(run(memory="160M", restart="when_required", stop_methods=NO_SHUTDOWN))
     assert done["diff"] == planned["diff"]
     assert done["diff"]["before"] == {"state": "running", "boot_line": {"memory": ["mem=128M"]}}
     assert done["diff"]["after"] == {"state": "running", "boot_line": {"memory": ["mem=160M"]}}
     assert {"mem=160M", "one", f"initrd={root['initrd']}"} <= set(command_words(done["pid"]))
-    assert not good(run(memory="160M", restart="when_needed"))["changed"]
+    assert not good(run(memory="160M", restart="when_required"))["changed"]
 
 
 def test_a_kernel_that_was_replaced_is_another_one(run: Run, root: Any, uml_dir: Path, kernel: Path) -> None:
     copy = uml_dir / "linux"
     shutil.copy(kernel, copy)
     good(run(root=root, kernel=str(copy)))
-    assert not good(run(kernel=str(copy), restart="when_needed"))["changed"]
+    assert not good(run(kernel=str(copy), restart="when_required"))["changed"]
     shutil.copy(kernel, uml_dir / "new")
     (uml_dir / "new").rename(copy)
-    result = good(run(kernel=str(copy), restart="when_needed", stop_by=NO_SHUTDOWN))
+    result = good(run(kernel=str(copy), restart="when_required", stop_methods=NO_SHUTDOWN))
     assert result["steps"] == ["stop", "clear", "start"]
-    assert not good(run(kernel=str(copy), restart="when_needed"))["changed"]
+    assert not good(run(kernel=str(copy), restart="when_required"))["changed"]
 
 
 def test_a_restart_that_could_not_start_stops_nothing(run: Run, root: Any, initrd: str) -> None:
@@ -570,7 +570,7 @@ def test_a_restart_that_could_not_start_stops_nothing(run: Run, root: Any, initr
 def test_an_instance_of_another_user_stays_so(launch_guest: Launch, make_user: Any, run: Run, uml_dir: Path) -> None:
     owner = make_user("runs")
     guest = launch_guest("a", user=owner)
-    result = good(run(state="restarted", stop_by=["kill"]))
+    result = good(run(state="restarted", stop_methods=["kill"]))
     assert Path(f"/proc/{result['pid']}").owner() == owner
     assert Path(f"/proc/{result['pid']}").group() == owner
     assert result["console_log"] == str(guest.log)
@@ -630,7 +630,7 @@ def test_a_user_starts_an_instance_in_the_own_home(make_user: Any, root: Any, um
     assert together["warnings"] == [
         f"instances of other users match, which are not meant without uml_dir: {home}/.uml/mine"
     ]
-    assert good(operate_as(user, "instance", umid="mine", state="absent", stop_by=["halt"]))["changed"]
+    assert good(operate_as(user, "instance", umid="mine", state="absent", stop_methods=["halt"]))["changed"]
 
 
 def test_a_pid_file_cannot_aim_at_another_user(make_user: Any, run: Run, root: Any, uml_dir: Path) -> None:
@@ -642,7 +642,7 @@ def test_a_pid_file_cannot_aim_at_another_user(make_user: Any, run: Run, root: A
     (trap / "pid").write_text(f"{pid}\n")
     for path in (trap.parent, trap, trap / "pid"):
         shutil.chown(path, user, user)
-    result = run(uml_dir=str(trap.parent), state="absent", stop_by=["kill"])
+    result = run(uml_dir=str(trap.parent), state="absent", stop_methods=["kill"])
     assert "nothing was done" in result["msg"]
     assert processes_alive(pid)
 
@@ -661,11 +661,11 @@ def test_check_mode_starts_nothing(run: Run, root: Any, uml_dir: Path) -> None:
 def test_check_mode_sends_nothing(state: str, run: Run, root: Any, uml_dir: Path) -> None:
     pid = good(run(root=root))["pid"]
     boot = boot_id(uml_dir)
-    planned = good(run(True, state=state, stop_by=NO_SHUTDOWN))
+    planned = good(run(True, state=state, stop_methods=NO_SHUTDOWN))
     assert planned["changed"]
     assert (boot_id(uml_dir), request(uml_dir, "go")[1]) == (boot, "Not stopped")
     assert good(run())["pid"] == pid
-    done = good(run(state=state, stop_by=NO_SHUTDOWN))
+    done = good(run(state=state, stop_methods=NO_SHUTDOWN))
     for key in ("diff", "commands", "steps", "state"):
         assert done[key] == planned[key], key
 

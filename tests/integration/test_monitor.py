@@ -32,14 +32,14 @@ OLD = ("3.8", "3.9", "3.10", "3.11")
 def journal(tmp_path: Path) -> Iterator[Path]:
     """Name the directory of a journal whose collector ends with the test."""
     yield tmp_path / "events"
-    operate("collector", state="stopped", directory=str(tmp_path / "events"))
+    operate("collector", state="stopped", journal_dir=str(tmp_path / "events"))
 
 
 def test_the_role_keeps_a_collector_running(vm_host: VmHost, journal: Path, uml_dir: Path, ansible_home: Path) -> None:
     """Check mode foretells, the second run changes nothing, a changed setting is told, and stopped is stopped."""
 
     def play(check: bool = False, **more: Any) -> ansible.Result:
-        given = {"monitor_directory": str(journal), "monitor_uml_dirs": [str(uml_dir)], "monitor_supervisor": "none"}
+        given = {"monitor_journal_dir": str(journal), "monitor_uml_dirs": [str(uml_dir)], "monitor_supervisor": "none"}
         role = {"role": "uml.mconsole.monitor", **given, **more}
         plays = [{"hosts": "all", "gather_facts": False, "roles": [role]}]
         return ansible.run_playbook(plays, {"vm1": vm_host.inventory_vars()}, home=ansible_home, check=check).ok()
@@ -61,7 +61,7 @@ def test_the_role_keeps_a_collector_running(vm_host: VmHost, journal: Path, uml_
 def test_a_unit_where_there_is_no_systemd_is_refused(vm_host: VmHost, ansible_home: Path) -> None:
     """And so is a size that means nothing."""
     if Path("/run/systemd/system").is_dir():
-        expected = [("monitor_size", "many", "monitor_size is many; expected bytes")]
+        expected = [("monitor_journal_size", "many", "monitor_journal_size is many; expected bytes")]
     else:
         expected = [("monitor_supervisor", "systemd", "which needs a VM host that systemd runs")]
     for name, value, said in expected:
@@ -78,11 +78,11 @@ def files(vm_host: VmHost, ansible_home: Path, journal: Path, uml_dir: Path, tmp
     variables = {
         "monitor_program": str(paths["client.py"]),
         "monitor_settings": str(paths["collector.json"]),
-        "monitor_directory": str(journal),
+        "monitor_journal_dir": str(journal),
         "monitor_uml_dirs": [str(uml_dir)],
         "monitor_patterns": [PATTERN],
-        "monitor_rate": 10,
-        "monitor_size": "2M",
+        "monitor_event_rate": 10,
+        "monitor_journal_size": "2M",
         "monitor_user": "root",
     }
     tasks: list[dict[str, Any]] = [
@@ -127,7 +127,7 @@ def test_the_command_of_the_unit_collects(files: dict[str, Path], journal: Path,
     [command] = [line.partition("=")[2] for line in lines if line.startswith("ExecStart=")]
     process = subprocess.Popen([python, *shlex.split(command)[1:]], stderr=subprocess.PIPE)
     try:
-        settings = {"directory": str(journal), "patterns": [PATTERN], "rate": 10, "size": "2M"}
+        settings = {"journal_dir": str(journal), "patterns": [PATTERN], "event_rate": 10, "journal_size": "2M"}
         wait_until(
             lambda: operate("collector", True, **settings)["pid"] == process.pid, 30, "it runs with these settings"
         )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from support import ansible, mconsole, processes, uml
 from support import guest as guests
@@ -159,7 +160,7 @@ def test_a_rolling_restart_goes_on_where_some_may_fail(play, fleet, uml_dir):
     play("rolling_restart", *FLEET, check=True).ok()
     assert fleet() == before
     (uml_dir / "b.gz").write_bytes(b"no initrd")
-    play("rolling_restart", *FLEET, batch=2, max_fail_percentage=50)
+    play("rolling_restart", *FLEET, rolling_restart_batch=2, rolling_restart_max_fail_percentage=50)
     after = fleet()
     assert sorted(umid for umid in after if after[umid] != before[umid]) == [umid for umid in FLEET if umid != "b"]
 
@@ -172,7 +173,8 @@ def test_a_crash_report_holds_what_can_be_had_and_no_more_than_asked(play, launc
     hung = launch_guest("hung")
     processes.stop(hung.pid)
     try:
-        run = play("crash_report", "well", "hung", more={"vm1": {}}, directory=tmp_path, max_size=2000).ok()
+        options = {"crash_report_directory": tmp_path, "crash_report_max_size": 2000}
+        run = play("crash_report", "well", "hung", more={"vm1": {}}, **options).ok()
     finally:
         os.kill(hung.pid, signal.SIGCONT)
     reports = {path.name.partition("-")[0]: path for path in tmp_path.iterdir()}
@@ -187,33 +189,114 @@ def test_a_crash_report_holds_what_can_be_had_and_no_more_than_asked(play, launc
     assert str(reports["well"]) in run.stdout
 
 
+def test_a_crashed_instance_is_reported_although_the_inventory_does_not_have_it(play, launch_guest, uml_dir, tmp_path):
+    """One that was killed leaves its directory, one that panicked its log alone."""
+    launch_guest("killed").kill()
+    (uml_dir / "panicked.log").write_text("Kernel panic - not syncing\n")
+    for umid in ("killed", "panicked"):
+        play("crash_report", more={"vm1": {}}, crash_report_umid=umid, crash_report_directory=tmp_path).ok()
+    killed, panicked = sorted(tmp_path.iterdir())
+    assert (killed.name.partition("-")[0], panicked.name.partition("-")[0]) == ("killed", "panicked")
+    assert json.loads((killed / "instance.json").read_text())[0]["state"] == "stale"
+    assert "Kernel panic" in (panicked / "console.txt").read_text()
+    run = play("crash_report", more={"vm1": {}}, crash_report_umid="other", crash_report_directory=tmp_path)
+    assert run.rc != 0
+    assert "no instance other in the inventory, nor on a VM host that matches all (looked at: vm1)" in str(run)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 # backup
 
 
-def test_backups_are_made_fetched_and_the_oldest_removed(play, launch_guest, uml_dir, tmp_path):
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """Return where backups go on the VM host."""
+    return tmp_path / "there"
+
+
+@pytest.mark.smoke
+def test_backups_are_made_and_fetched_and_the_oldest_removed(play, launch_guest, uml_dir, copies, ansible_home):
     disk = guests.ext4_image(uml_dir / "disk.img")
     launch_guest("web1", f"ubd1={disk}")
-    where, here = tmp_path / "there", tmp_path / "here"
-    options = {"directory": where, "more": {"vm1": {}}}
+    options = {"backup_directory": copies, "backup_keep": 2, "more": {"vm1": {}}}
     planned = play("backup", "web1", check=True, **options).ok()
     assert planned.task("web1", "Copy the disks").changed
-    assert not where.exists()
+    assert not copies.exists()
     for _number in range(3):
-        run = play("backup", "web1", keep=2, fetch_to=here, **options).ok()
+        run = play("backup", "web1", backup_fetch_to="backups", **options).ok()
         time.sleep(1)  # each has its second in its name
-    names = sorted(path.name for path in (where / "web1").iterdir())
+    here = ansible_home / "backups" / "web1"  # where ansible-playbook was started, and not where the playbook is
+    names = sorted(path.name for path in (copies / "web1").iterdir())
     assert len(names) == 2
-    copies = [where / "web1" / name / "web1-ubd1.img" for name in names]
-    assert [path.stat().st_size for path in copies] == [8 << 20] * 2
-    assert (here / "web1" / names[1] / "web1-ubd1.img").read_bytes() == copies[1].read_bytes()
-    assert len(list((here / "web1").iterdir())) == 3
+    assert sorted(path.name for path in here.iterdir()) == names
+    there = [copies / "web1" / name / "web1-ubd1.img" for name in names]
+    assert [path.stat().st_size for path in there] == [8 << 20] * 2
+    fetched = here / names[1] / "web1-ubd1.img"
+    assert fetched.read_bytes() == there[1].read_bytes()
+    assert fetched.stat().st_blocks <= there[1].stat().st_blocks < 8 << 20 >> 9
+    assert json.loads((here / names[1] / "backup.json").read_text())["copies"][0]["file"] == str(disk)
     assert re.search(r"web1-ubd1\.img;\s+paused for \d+\.\d+ s", run.stdout)
 
 
-def test_a_backup_that_fails_says_so_and_removes_nothing(play, launch_guest, uml_dir, tmp_path):
+def test_an_instance_without_a_disk_is_skipped_and_named(play, launch_guest, uml_dir, copies):
+    launch_guest("bare")
+    launch_guest("web1", f"ubd1={guests.ext4_image(uml_dir / 'disk.img')}")
+    run = play("backup", "bare", "web1", backup_directory=copies).ok()
+    assert "bare has no disk with a file that could be copied" in run.result("bare", "Show what was done")["msg"]
+    assert sorted(path.name for path in copies.iterdir()) == ["web1"]
+
+
+def test_a_backup_that_copies_nothing_fails_and_removes_nothing(play, launch_guest, tmp_path):
     launch_guest("bare")
     (tmp_path / "bare" / "20260101T000000").mkdir(parents=True)
-    run = play("backup", "bare", keep=1, directory=tmp_path)
+    run = play("backup", "bare", backup_keep=1, backup_directory=tmp_path)
     assert run.rc != 0
-    assert "bare has no disk with a file that could be copied" in run.stdout
+    assert "none of the 1 instances has a disk that could be copied" in run.stdout
     assert (tmp_path / "bare" / "20260101T000000").is_dir()
+
+
+def test_a_backup_says_which_vm_host_could_not_be_asked(vm_host, launch_guest, uml_dir, ansible_home, copies):
+    """One that is down has no instances in the inventory; those of the others are copied all the same."""
+    launch_guest("web1", f"ubd1={guests.ext4_image(uml_dir / 'disk.img')}")
+    reach = {**vm_host.inventory_vars(), "ansible_uml_dir": str(uml_dir)}
+    fleet = {"plugin": "uml.mconsole.instances", "vm_hosts": {"vm1": reach, "vm2": {**reach, "ansible_port": 1}}}
+    (ansible_home / "lab.uml.yml").write_text(yaml.safe_dump(fleet))
+    words = ["-e", f"backup_directory={copies}"]
+    inventory = str(ansible_home / "lab.uml.yml")
+    run = ansible.run_playbook("uml.mconsole.backup", inventory, home=ansible_home, extra_args=words)
+    assert run.rc != 0
+    assert "vm2 could not be asked for instances; nothing of theirs was backed up" in str(run)
+    assert len(list(copies.glob("web1/*/web1-ubd1.img"))) == 1
+    limited = ["--limit", "web1", *words]
+    ansible.run_playbook("uml.mconsole.backup", inventory, home=ansible_home, extra_args=limited).ok()
+
+
+# All of them
+
+
+ABOUT_INSTANCES = ["backup", "crash_report", "reconfigure", "rolling_restart"]
+ABOUT_VM_HOSTS = ["fleet", "lab"]
+
+
+@pytest.mark.parametrize("name", [*ABOUT_INSTANCES, *ABOUT_VM_HOSTS])
+def test_a_playbook_that_finds_nothing_to_do_fails(play, name):
+    """There are hosts, and none is of the kind that it is about; then no host matches; then there are no hosts."""
+    run = play(name, more={"vm1": {}})
+    assert run.rc != 0
+    assert "none of the 1 hosts that match 'all'" in str(run)
+    run = play(name, more={"vm1": {}}, **{f"{name}_target": "nobody"})
+    assert run.rc != 0
+    assert "no host of the inventory matches 'nobody'" in str(run)
+    run = play(name)
+    assert run.rc != 0
+    assert "no host of the inventory matches 'all'" in str(run)
+
+
+@pytest.mark.parametrize("name", [*ABOUT_INSTANCES, *ABOUT_VM_HOSTS, "demo"])
+def test_a_misspelt_option_is_refused(play, name):
+    run = play(name, more={"vm1": {}}, **{f"{name}_taget": "web1"})
+    assert run.rc != 0
+    assert f"no option {name}_taget; did you mean {name}_target?" in str(run)
+    run = play(name, more={"vm1": {}}, target="web1")
+    assert run.rc != 0
+    assert f"no option target; did you mean {name}_target?" in str(run)

@@ -48,7 +48,7 @@ class Lab:
 
     def apply(self, fleet: Fleet, *roles: dict[str, Any], **options: Any) -> ansible.Result:
         """Run some roles, and bring the fleet into its state."""
-        defaults = {"memory": "128M", "root": {"initrd": str(guests.initrd())}, "arguments": ["hostname={umid}"]}
+        defaults = {"memory": "128M", "root": {"initrd": str(guests.initrd())}, "kernel_args": ["hostname={umid}"]}
         instances = {
             "role": "uml.mconsole.instances",
             "instances_uml_dir": "{{ place }}/u",
@@ -151,7 +151,7 @@ def test_ten_instances_out_of_nothing_and_one_line_changed(lab):
     assert changes(lab.apply(line, defaults=built)) == {}
     assert lab.boots() == boots
 
-    more = ten(n2={"memory": "144M", "restart": "when_needed"}, n4={"memory": "80M"})
+    more = ten(n2={"memory": "144M", "restart": "when_required"}, n4={"memory": "80M"})
     told = lab.apply(more, defaults=built, check=True, diff=True)
     assert changes(told) == {RESTART: ["n2"]}
     assert lab.boots() == boots
@@ -207,7 +207,7 @@ def test_an_image_is_shared_by_cow_files_and_devices_come_back_after_a_restart(l
                 "backing_file": str(lab.folder / "vm-a/base.ext4"),
             }
         },
-        "restart": "when_needed",
+        "restart": "when_required",
     }
     fleet: Fleet = {"vm-a": [{"umid": "x"}, {"umid": "y"}], "vm-b": []}
     lab.apply(fleet, defaults=options).ok()
@@ -256,7 +256,7 @@ def test_a_debian_boots_has_its_address_and_ends_in_order(lab):
     options = {
         "memory": "192M",
         "root": {"image": str(lab.folder / "vm-a/debian.ext4"), "cow": str(lab.folder / "vm-a/{umid}.cow")},
-        "arguments": {"hostname": "{umid}"},
+        "kernel_args": {"hostname": "{umid}"},
         "wait_for": "log",
         "wait_pattern": "is up",
         "wait_timeout": 280,

@@ -56,14 +56,14 @@ def inventory(vm_host: VmHost, uml_dir: Path) -> dict[str, dict[str, Any]]:
 def web1(uml_dir: Path) -> Iterator[str]:
     """Name the instance, which ends with the test."""
     yield "web1"
-    operate("instance", umid="web1", uml_dir=str(uml_dir), state="absent", stop_by=["terminate", "kill"])
+    operate("instance", umid="web1", uml_dir=str(uml_dir), state="absent", stop_methods=["terminate", "kill"])
 
 
 def reach(vm_host: VmHost, collector: Collecting) -> dict[str, Any]:
     """Return the VM host as the event source wants it."""
     words = [*vm_host.ssh_options(), "-p", str(vm_host.port), "-i", str(vm_host.key), "-l", vm_host.user]
     host = {"host": "127.0.0.1", "name": "vm1", "ssh_args": words, "python": "/usr/bin/python3"}
-    return {**host, "directory": str(collector.directory)}
+    return {**host, "journal_dir": str(collector.directory)}
 
 
 def command(vm_host: VmHost, collector: Collecting, folder: Path) -> list[str]:

@@ -115,7 +115,7 @@ def machine() -> Iterator[Lab]:
 def lab(machine: Lab) -> Iterator[Lab]:
     """Lend that machine; what is started there ends with the test."""
     yield machine
-    gone = machine.do(umids=["web*"], state="absent", stop_by=["terminate", "kill"])
+    gone = machine.do(umids=["web*"], state="absent", stop_methods=["terminate", "kill"])
     gone = machine.do(umids=["web1", "web2"], state="absent")
     assert not gone.get("failed"), gone
     assert machine.run("ls", UNITS) == ""
@@ -179,15 +179,15 @@ def test_an_instance_becomes_a_unit_and_is_one_no_longer(lab: Lab) -> None:
     told = lab.do(**kept)
     assert told["differences"] == {"supervisor": {"running": ["none"], "wanted": ["systemd"]}}
     assert (told["changed"], lab.pid("web1"), lab.state("web1")) == (False, pid, ("inactive", "disabled"))
-    moved = lab.do(**kept, restart="when_needed")
+    moved = lab.do(**kept, restart="when_required")
     assert (moved["steps"], moved["differences"]) == (["stop", "clear", "start", "enable"], {})
     assert lab.main_pid("web1") == lab.pid("web1") != pid
 
     assert lab.do(umid="web1")["changed"] is False
     told = lab.do(**plain)
     assert (told["changed"], lab.state("web1")) == (False, ("active", "enabled"))
-    foretold = lab.do(True, **plain, restart="when_needed")
-    back = lab.do(**plain, restart="when_needed")
+    foretold = lab.do(True, **plain, restart="when_required")
+    back = lab.do(**plain, restart="when_required")
     assert (back["steps"], back["diff"]) == (["stop", "clear", "start", "disable"], foretold["diff"])
     assert back["diff"]["after"] == {"state": "running", "supervisor": "none", "starts_at_boot": False}
     assert (lab.main_pid("web1"), lab.state("web1")) == ("0", ("inactive", "disabled"))
@@ -199,7 +199,7 @@ def test_a_crash_ends_in_a_restart_if_asked_for(lab: Lab) -> None:
     lab.fleet(NOBODY, instances_restart_on_crash=True).ok()
     for series in kernels.wanted():
         options = {"umid": "web1", "root": lab.root, "kernel": str(kernels.path(series))}
-        started = lab.do(**options, supervisor="systemd", restart="when_needed")
+        started = lab.do(**options, supervisor="systemd", restart="when_required")
         assert not started.get("failed"), started
         before = lab.pid("web1")
         lab.run("kill", "-KILL", before)
@@ -247,15 +247,15 @@ def test_an_instance_and_the_collector_come_back_with_their_vm_host(lab: Lab) ->
     """After its power failed; the collector's role finds it started, and restarts it for a new setting alone."""
 
     def collector(**more: Any) -> list[str]:
-        return changed(lab.play({"role": "uml.mconsole.monitor", "monitor_directory": "/var/lib/uml-events", **more}))
+        return changed(lab.play({"role": "uml.mconsole.monitor", "monitor_journal_dir": "/var/lib/uml-events", **more}))
 
     def active() -> str:
         return lab.run("systemctl", "is-active", "uml-mconsole-collector.service")
 
     assert "Start or stop it" in collector()
     assert active() == "active"
-    assert "Write the settings" in collector(monitor_rate=7)
-    assert collector(monitor_rate=7) == []
+    assert "Write the settings" in collector(monitor_event_rate=7)
+    assert collector(monitor_event_rate=7) == []
     lab.do(umid="web1", supervisor="systemd", root=lab.root, memory="136M")
     before = lab.pid("web1")
     lab.cut_power()

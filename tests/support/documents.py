@@ -41,7 +41,7 @@ class Block:
 
 def guides() -> list[Path]:
     """List the guides, by name."""
-    return sorted(GUIDES.glob("*.rst"))
+    return sorted(GUIDES.glob("guide_*.rst"))
 
 
 def blocks(path: Path) -> list[Block]:

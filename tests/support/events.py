@@ -29,7 +29,7 @@ class Collecting:
     @property
     def arguments(self) -> dict[str, Any]:
         """Return the module's arguments that every call needs."""
-        return {"directory": str(self.directory), "uml_dirs": [str(self.uml_dir)]}
+        return {"journal_dir": str(self.directory), "uml_dirs": [str(self.uml_dir)]}
 
     def __call__(self, state: str = "started", check: bool = False, **more: Any) -> dict[str, Any]:
         """Run the module, which must not fail."""

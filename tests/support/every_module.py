@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 NO_SHUTDOWN = ["halt", "terminate", "kill"]
-COLLECTOR = {"directory": "{folder}/journal", "uml_dirs": ["{folder}"]}
+COLLECTOR = {"journal_dir": "{folder}/journal", "uml_dirs": ["{folder}"]}
 # module: what is done with it. `{folder}` is the uml_dir, which holds the disks a and b.
 ROWS: dict[str, list[dict[str, Any]]] = {
     "collector": [{**COLLECTOR, "state": state} for state in ("started", "restarted", "stopped")],
@@ -27,14 +27,14 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"config": {"ubd2": "{folder}/b"}, "state": "overridden", "classes": ["ubd"]},
     ],
     "disk_backup": [{"dest": "{folder}", "disks": ["ubd7"], "sync_timeout": 1}],
-    "event_info": [{"directory": "{folder}/journal"}],
-    "event_wait": [{"directory": "{folder}/journal", "timeout": 0}],
+    "event_info": [{"journal_dir": "{folder}/journal"}],
+    "event_wait": [{"journal_dir": "{folder}/journal", "wait_timeout": 0}],
     "instance": [
         {"state": "running"},
         {"state": "paused"},
-        {"state": "stopped", "stop_by": NO_SHUTDOWN},
-        {"state": "restarted", "stop_by": NO_SHUTDOWN},
-        {"state": "absent", "stop_by": NO_SHUTDOWN},
+        {"state": "stopped", "stop_methods": NO_SHUTDOWN},
+        {"state": "restarted", "stop_methods": NO_SHUTDOWN},
+        {"state": "absent", "stop_methods": NO_SHUTDOWN},
     ],
     "instance_facts": [{"gather_subset": ["all"]}],
     "instance_info": [{"gather_subset": ["all"]}],

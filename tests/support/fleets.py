@@ -66,7 +66,7 @@ def event(seq: int, kind: str, severity: str, data: str, umid: str | None = None
 
 def vm_host(name: str, rows: list[Row], events: list[Row] | None = None, collecting: bool = True) -> Answer:
     """Return what a VM host answers."""
-    machine = {"name": name, "cpus": 8, "memory": 16 << 20, "memory_available": 9 << 20, "loadavg": {"15m": 1.25}}
+    machine = {"name": name, "cpus": 8, "memory": 16 << 30, "memory_available": 9 << 30, "loadavg": {"15m": 1.25}}
     told = {"events": events or [], "collecting": collecting, "more": False}
     return Answer(name, name, (name, "22"), "", {"instances": rows, "vm_host": machine}, told)
 

@@ -140,11 +140,11 @@ CLASSES: dict[str, Probe] = {
 }
 BEHAVIOUR: dict[str, Probe] = {
     "the file of a disk is open": open_when,
-    "a folder as a disk": a_folder,
+    "a directory as a disk": a_folder,
     "`remove` right after `config`": removed_at_once,
     "flags that a refused setting leaves in the slot": sticky,
     "a line after a bad channel": bad_channel,
-    "a `vec` transport that is none": bogus_transport,
+    "an unknown `vec` transport": bogus_transport,
     "an `eth` daemon without its switch": no_switch,
     "a virtio device without its backend": dead_backend,
     "a disk 0 that no boot line named": ghost,

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from support import guest, mconsole, processes
+from support import amx, guest, mconsole, processes
 from support.wait import wait_until
 
 BOOT_TIMEOUT = 180.0  # seconds; a second or two on an idle machine
@@ -134,6 +134,7 @@ def launch(
     wait: bool = True,
     root: Path | None = None,
     user: str | None = None,
+    preload: tuple[Path, ...] = (),
 ) -> Instance:
     """Boot a kernel on the test guest, from the initrd or from the ext4 image `root`, as `user` if given."""
     command = [str(kernel_path(kernel)), f"umid={umid}", f"uml_dir={uml_dir}/", f"mem={memory}"]
@@ -142,7 +143,7 @@ def launch(
     _own(uml_dir, user)
     with _scratch(user) as scratch:
         command += [*_root_args(root, scratch, user), *[f"agent={scratch}/agent"] * agent, *extra_args]
-        instance = _start(umid, uml_dir, scratch, command, user)
+        instance = _start(umid, uml_dir, scratch, command, user, preload)
     if wait:
         _wait_or_close(instance)
     return instance
@@ -160,7 +161,9 @@ def fixed_addresses() -> Iterator[None]:
         libc.personality(before)
 
 
-def _start(umid: str, uml_dir: Path, scratch: Path, command: list[str], user: str | None) -> Instance:
+def _start(
+    umid: str, uml_dir: Path, scratch: Path, command: list[str], user: str | None, preload: tuple[Path, ...]
+) -> Instance:
     """Start the kernel in a session of its own, so that every process of it can be found again."""
     with (scratch / "log").open("wb") as log, fixed_addresses():
         process = subprocess.Popen(
@@ -170,7 +173,7 @@ def _start(umid: str, uml_dir: Path, scratch: Path, command: list[str], user: st
             stderr=subprocess.STDOUT,
             cwd=scratch,
             start_new_session=True,
-            **_identity(user),
+            **_identity(user, preload),
         )
     instance = Instance(umid, uml_dir, process.pid, scratch, process)
     LAUNCHED.append(instance)
@@ -217,12 +220,13 @@ def _own(folder: Path, user: str | None) -> None:
         os.chown(folder, entry.pw_uid, entry.pw_gid)
 
 
-def _identity(user: str | None) -> dict[str, object]:
-    """Return what makes a child process the user's."""
+def _identity(user: str | None, preload: tuple[Path, ...] = ()) -> dict[str, object]:
+    """Return what makes a child process the user's, with the register shim where this machine needs it."""
+    loaded = {"LD_PRELOAD": ":".join(map(str, preload))} if preload else amx.by_hand()
     if user is None:
-        return {}
+        return {"env": {**os.environ, **loaded}}
     entry = pwd.getpwnam(user)
-    environment = {"HOME": entry.pw_dir, "USER": user, "PATH": os.defpath}
+    environment = {"HOME": entry.pw_dir, "USER": user, "PATH": os.defpath, **loaded}
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "env": environment}
 
 

@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.uml.mconsole.plugins.module_utils._client import server
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel, _pack, _transport
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel, _program, _transport
 from support.run_as_user import SOMEBODY_ELSE, as_user
 
 ORDER = {"kind": "operation", "operation": "nonsense", "params": {}}
@@ -49,26 +49,26 @@ class Transport:
         done = subprocess.run(words, input=data, capture_output=True, check=False)
         return done.returncode, done.stdout, done.stderr
 
-    def stay_command(self, words: list[str]) -> str | None:
+    def background_command(self, words: list[str]) -> str | None:
         import shlex
 
         return None if self.command is None else self.command or shlex.join(words)
 
-    def lead(self, address: str, remote: str) -> None:
+    def forward(self, address: str, remote: str) -> None:
         if self.leads:
             os.symlink(remote, address)
 
-    def unlead(self, address: str) -> None:
+    def cancel_forward(self, address: str) -> None:
         pathlib.Path(address).unlink(missing_ok=True)
 
-    def revive(self, timeout: float) -> None:
+    def reset_dead_master(self, timeout: float) -> None:
         self.revived = True
 
 
 @pytest.fixture
 def channel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., _channel.Channel]:
     """Make channels whose clients end soon after the test."""
-    monkeypatch.setattr(_channel, "IDLE", 1)
+    monkeypatch.setattr(_channel, "CLIENT_IDLE", 1)
 
     def make(transport: Any, python: str = sys.executable) -> _channel.Channel:
         return _channel.Channel(transport, os.urandom(4).hex(), python, 5, lambda text: None)
@@ -160,14 +160,14 @@ def test_an_answer_that_never_came_may_have_happened(channel: Any, tmp_path: pat
 
 
 def test_the_signature_follows_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    for layer in _pack.LAYERS:
+    for layer in _program.LAYERS:
         (tmp_path / layer).mkdir()
         (tmp_path / layer / "a.py").write_text("x = 1")
-    monkeypatch.setattr(_pack, "_SOURCE", tmp_path)
-    before = _pack.signature()
-    assert _pack.signature() == before
+    monkeypatch.setattr(_program, "_SOURCE", tmp_path)
+    before = _program.signature()
+    assert _program.signature() == before
     (tmp_path / "_task" / "a.py").write_text("x = 22")
-    assert _pack.signature() != before
+    assert _program.signature() != before
 
 
 def test_a_way_on_which_nobody_says_anything_is_revived(channel: Any, tmp_path: pathlib.Path) -> None:
@@ -282,11 +282,11 @@ def outcome(way: _channel.Channel) -> str:
 
 LINES = {
     "nothing": (b"", "may have happened"),
-    "no JSON": (b"\x00\xff{{\n", "what is no answer): it may have happened"),
-    "no dictionary": (b'["result"]\n', "what is no answer): it may have happened"),
-    "a number": (b"5\n", "what is no answer"),
-    "a depth without end": (b"[" * 200_000 + b"\n", "what is no answer"),
-    "half a line": (b'{"result": {"chan', "what is no answer"),
+    "no JSON": (b"\x00\xff{{\n", "not an answer): it may have happened"),
+    "no dictionary": (b'["result"]\n', "not an answer): it may have happened"),
+    "a number": (b"5\n", "not an answer"),
+    "a depth without end": (b"[" * 200_000 + b"\n", "not an answer"),
+    "half a line": (b'{"result": {"chan', "not an answer"),
     "beats, and then the end": (b'{"beat": true}\n' * 3, "the connection was closed): it may have happened"),
 }
 
@@ -311,7 +311,7 @@ def test_an_answer_without_an_end_is_given_up(
 ) -> None:
     monkeypatch.setattr(_channel, "_ANSWER", 1 << 16)
     with Peer(tmp_path / "address", b"x" * (1 << 20)):
-        assert "what is no answer" in outcome(channel(Transport(tmp_path)))
+        assert "not an answer" in outcome(channel(Transport(tmp_path)))
 
 
 @given(said=st.binary(max_size=60) | st.sampled_from([b'{"result": {}}\n', b'{"beat": 1}\n{"fault": "x"}\n', b"{}\n"]))
@@ -389,7 +389,7 @@ def test_a_socket_with_a_strange_name_is_not_led_to(
 ) -> None:
     way = channel(Transport(tmp_path))
     monkeypatch.setattr(way, "_run", lambda order, become: {"socket": remote})
-    assert "names no socket of a local client" in outcome(way)
+    assert "not a socket of a local client" in outcome(way)
     assert not (tmp_path / "address").exists()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import console as consoles
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import exchange, socket_id
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import (
     DangerError,
@@ -185,7 +185,7 @@ def test_one_without_a_console_that_has_a_process_is_told_to_boot(uml_dir: Path,
 @pytest.mark.parametrize("manner", [fakes.lying_length, fakes.cut_header, fakes.garbage])
 def test_what_is_no_reply_is_an_error(console: Console, fake: FakeConsole, manner: fakes.Manner) -> None:
     fake.manner = manner
-    with pytest.raises(ProtocolError, match=r"^fake answered 'version' with what is no reply"):
+    with pytest.raises(ProtocolError, match=r"^fake answered 'version' with a packet that is not a reply"):
         console.command("version")
 
 
@@ -220,7 +220,7 @@ def test_ten_megabytes_are_read(console: Console, fake: FakeConsole) -> None:
 
 def test_a_lost_end_is_not_waited_for_all_the_time(fake: FakeConsole, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eleven packets fill a queue, and the end may have been the twelfth."""
-    monkeypatch.setattr(consoles, "_QUIET", 0.1)
+    monkeypatch.setattr(exchange, "_QUIET", 0.1)
     fake.manner = lambda packets: [fakes.HEADER.pack(0, 1, 2) + b"x\0"] * 11
     monkeypatch.setattr(Assembly, "may_be_cut", True)
     start = time.monotonic()
@@ -456,7 +456,7 @@ def test_a_pid_file_that_is_a_link_is_not_read(uml_dir: Path, fake: FakeConsole)
 def test_a_console_is_young_for_some_seconds_by_a_clock_that_goes_on(
     console: Console, monkeypatch: pytest.MonkeyPatch, age: float, is_young: bool
 ) -> None:
-    monkeypatch.setattr(Console, "age", lambda _console: age)
+    monkeypatch.setattr(socket_id, "age", lambda _path: age)
     assert console.is_young is is_young
 
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands, socket_id
 from support import fake as fakes
 from support.devices import image
 from support.fake import FakeConsole
@@ -183,7 +182,7 @@ class KernelWithoutDisks(KernelWithSysfs):
 @pytest.fixture
 def young(monkeypatch):
     """Let each console be a second old."""
-    monkeypatch.setattr(Console, "age", lambda _console: 1.0)
+    monkeypatch.setattr(socket_id, "age", lambda _path: 1.0)
 
 
 def test_lines_that_still_initialise_are_waited_for(launch, run, young):

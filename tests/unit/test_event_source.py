@@ -69,7 +69,7 @@ async def listening(**args: Any) -> AsyncIterator[Listener]:
 
 def local(folder: Path, name: str = "vm1", **options: Any) -> dict[str, Any]:
     """Return a host that is this machine, with a journal of its own."""
-    return {"host": name, "transport": "local", "python": sys.executable, "directory": str(folder / name), **options}
+    return {"host": name, "transport": "local", "python": sys.executable, "journal_dir": str(folder / name), **options}
 
 
 def event(umid: str, data: str, kind: str = "message", severity: str = "info") -> Event:
@@ -179,7 +179,7 @@ def test_a_connection_that_breaks_is_told_and_mended(tmp_path: Path) -> None:
     [
         ({"python": "/nowhere/python3"}, "/nowhere/python3 cannot be started: No such file or directory"),
         ({"python": "/bin/false"}, "the connection ended"),
-        ({"directory": "/etc/shadow/x", "search": "("}, "search is no regular expression: '(' "),
+        ({"journal_dir": "/etc/shadow/x", "search": "("}, "search is no regular expression: '(' "),
     ],
 )
 def test_a_host_that_cannot_be_followed_is_told_once(tmp_path: Path, options: dict[str, Any], reason: str) -> None:

@@ -20,7 +20,7 @@ from ansible.errors import AnsibleActionFail
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _page, _page_model, _page_topology
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _page, _page_diagram, _page_model
 from ansible_collections.uml.mconsole.plugins.plugin_utils._page_model import Answer
 from ansible_collections.uml.mconsole.plugins.plugin_utils._page_text import clean, clean_lines, natural, size, when
 from support import fleets
@@ -363,7 +363,7 @@ def drawn(kinds: list[Kind]) -> list[dict[str, Any]]:
         told["networks"] = [network(f"t{number}-{each}", bridge=f"bridge{each}") for each in bridges]
         rows.append(row(name_of(number), number, **told))
     (found,) = model(vm_host("vm1", rows))["vm_hosts"]
-    return _page_topology.figures(found)
+    return _page_diagram.figures(found)
 
 
 def name_of(number: int) -> str:
@@ -396,7 +396,7 @@ def test_every_drawing_has_each_instance_once_and_nothing_over_another(
 def test_a_hundred_and_fifty_alike_are_one_box() -> None:
     narrow, wide = drawn([("running", [0], [0])] * 150)
     assert (len(narrow["boxes"]), len(wide["boxes"])) == (1, 1)
-    assert narrow["width"] == _page_topology.NARROW
+    assert narrow["width"] == _page_diagram.NARROW
     assert wide["width"] < 1048
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ansible.plugins.loader import inventory_loader
 
 from ansible_collections.uml.mconsole.plugins.inventory import instances as plugin_file
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.states import STATES
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _fleet, _roster, _unsafe, _vmhosts
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _ask_hosts, _inventory_hosts, _unsafe, _vmhosts
 from support.processes import descendants
 from support.wait import wait_until
 
@@ -38,6 +39,7 @@ class Fleet:
     def __init__(self, folder: Path):
         self.folder = folder
         self.table = {}
+        self.odd = {}  # what a VM host answers instead of a list of instances
         self.asked = []
         self.questions = {}
 
@@ -47,11 +49,11 @@ class Fleet:
         for name, job in jobs.items():
             self.asked.append(name)
             self.questions[name] = (job.func.__self__, *job.args)
-            told = self.table[name]
+            told = self.odd.get(name, self.table[name])
             answers[name] = (
-                _fleet.Answer({}, told)
-                if isinstance(told, str)
-                else _fleet.Answer({"changed": False, "instances": told})
+                _ask_hosts.Answer({}, told)
+                if isinstance(told, str) and name not in self.odd
+                else _ask_hosts.Answer({"changed": False, "instances": told})
             )
         return answers
 
@@ -79,7 +81,7 @@ class Fleet:
 def fleet(tmp_path, monkeypatch):
     """Lend a fleet that the plugin asks instead of real VM hosts."""
     fleet = Fleet(tmp_path)
-    monkeypatch.setattr(plugin_file._fleet, "ask", fleet.ask)
+    monkeypatch.setattr(_ask_hosts, "ask", fleet.ask)
     return fleet
 
 
@@ -146,7 +148,7 @@ def test_a_vm_host_without_an_answer_is_a_warning_with_its_reason(fleet, warning
     fleet.table = {"vm1": [found("a")], "vm2": "no \x1b[31mroute\n" + EVIL}
     inventory = fleet.parse()
     assert variables(inventory, "vm2")["uml_unreachable_reason"] == "no \x1b[31mroute\n" + EVIL
-    assert [text for text in warnings if "vm2" in text and "no ?[31mroute {{" in text]
+    assert [text for text in warnings if "vm2" in text and "no \\x1b[31mroute {{" in text]
 
 
 def test_secrets_are_referred_to_and_not_copied(fleet):
@@ -308,16 +310,29 @@ def test_qualified_names_tell_instances_of_one_umid_apart(fleet):
     assert members(fleet.parse(hostnames="qualified"), "uml_instances") == ["web0.vm1", "web0.vm2"]
 
 
-def test_a_collision_names_both_and_the_way_out(fleet):
-    fleet.table = {"vm1": [found("web0")], "vm2": [found("web0", "/v")]}
-    said = "two hosts would be called 'web0': web0 in /v of vm2, and web0 in /u of vm1; set hostnames: qualified"
-    assert fleet.fail() == said
+def test_instances_of_one_umid_are_both_qualified_and_the_rest_stays(fleet, warnings):
+    fleet.table = {"vm1": [found("web0"), found("a")], "vm2": [found("web0", "/v")]}
+    assert members(fleet.parse(), "uml_instances") == ["a", "web0.vm1", "web0.vm2"]
+    assert warnings == [
+        "uml.mconsole.instances: web0 in /u of vm1 is called 'web0.vm1': 'web0' is web0 in /v of vm2",
+        "uml.mconsole.instances: web0 in /v of vm2 is called 'web0.vm2': 'web0' is web0 in /u of vm1",
+    ]
 
 
-def test_a_collision_on_one_vm_host_is_one_however_they_are_called(fleet):
-    fleet.table = {"vm1": [found("web0"), found("web0", "/v")]}
-    said = "two hosts would be called 'web0.vm1': web0 in /v of vm1, and web0 in /u of vm1; set uml_dir, or"
-    assert fleet.fail(hostnames="qualified").startswith(said)
+@pytest.mark.parametrize("hostnames", ["umid", "qualified"])
+def test_instances_of_one_umid_on_one_vm_host_are_left_out_and_the_rest_stays(fleet, warnings, hostnames):
+    fleet.table = {"vm1": [found("web0"), found("web0", "/v"), found("a")]}
+    inventory = fleet.parse(hostnames=hostnames)
+    assert members(inventory, "uml_instances") == ["a" if hostnames == "umid" else "a.vm1"]
+    assert len(warnings) == 2
+    said = "web0 in /u of vm1 is left out: 'web0.vm1' is web0 in /v of vm1; set uml_dir, or ansible_uml_dir of vm1, to"
+    assert f"uml.mconsole.instances: {said} the directory that you mean" in warnings
+
+
+def test_a_name_that_two_want_is_used_by_neither_however_they_come_to_want_it(fleet):
+    """Another one is called what a qualified one would be: a play on that name must not reach it."""
+    fleet.table = {"vm1": [found("web0")], "vm2": [found("web0"), found("web0.vm1")], "vm3": [found("web0.vm1.vm2")]}
+    assert members(fleet.parse(), "uml_instances") == ["web0.vm1.vm2.vm3", "web0.vm2"]
 
 
 def test_the_remains_of_an_instance_collide_with_nothing(fleet):
@@ -325,25 +340,117 @@ def test_the_remains_of_an_instance_collide_with_nothing(fleet):
     assert members(fleet.parse(), "uml_instances") == ["web0"]
 
 
-def test_an_instance_called_like_a_vm_host_is_a_collision(fleet):
-    fleet.table = {"vm1": [found("vm2")], "vm2": []}
-    assert "and a VM host; set hostnames: qualified" in fleet.fail()
+@pytest.mark.parametrize("answer", [[], "no route"])
+def test_an_instance_called_like_a_vm_host_is_qualified(fleet, warnings, answer):
+    fleet.table = {"vm1": [found("vm2")], "vm2": answer}
+    inventory = fleet.parse()
+    assert members(inventory, "uml_instances") == ["vm2.vm1"]
+    assert "uml_umid" not in variables(inventory, "vm2")
+    assert [text for text in warnings if "vm2 in /u of vm1 is called 'vm2.vm1': 'vm2' is a VM host" in text]
 
 
-def test_an_instance_called_like_an_unreachable_vm_host_is_a_collision(fleet):
-    fleet.table = {"vm1": [found("vm2")], "vm2": "no route"}
-    assert "and a VM host; set hostnames: qualified" in fleet.fail()
+def test_an_instance_called_like_the_address_of_a_vm_host_is_qualified(fleet):
+    fleet.table = {"vm1": [found("192.0.2.2")], "vm2": []}
+    inventory = fleet.parse(vm_hosts={"vm1": None, "vm2": {"ansible_host": "192.0.2.2"}})
+    assert members(inventory, "uml_instances") == ["192.0.2.2.vm1"]
 
 
 @pytest.mark.parametrize("known", ["", "ansible_host: 192.0.2.9", "ansible_connection: ssh"])
-def test_an_instance_called_like_another_machine_is_a_collision(fleet, known):
+def test_an_instance_called_like_another_machine_is_qualified(fleet, warnings, known):
     earlier = fleet.folder / "hosts.yml"
     earlier.write_text(f"all: {{hosts: {{web0: {{{known}}}}}}}\n")
-    fleet.table = {"vm1": [found("web0")]}
+    fleet.table = {"vm1": [found("web0"), found("a")]}
+    inventory = fleet.parse(earlier)
+    assert members(inventory, "uml_instances") == ["a", "web0.vm1"]
+    assert "uml_state" not in variables(inventory, "web0")
+    assert len([text for text in warnings if "'web0' is a host of an earlier source, which does not" in text]) == 1
+
+
+GROUPS = "front: {hosts: {prod: null}, children: {web: {hosts: {prod2: null}}}}\n"
+NAMES = [
+    "web",
+    "front",
+    "all",
+    "ungrouped",
+    "uml_running",
+    "uml_stale",
+    "uml_instances",
+    "uml_vm_hosts",
+    "uml_unreachable",
+    "uml_vmhost_vm1",
+    "composed",
+    "parent",
+    "localhost",
+    "127.0.0.1",
+    "prod",
+    "vm1",
+]
+
+
+@pytest.mark.parametrize("umid", NAMES)
+def test_a_umid_captures_nothing_of_the_inventory(fleet, warnings, umid):
+    """No group becomes a child of ours, and no host or the controller becomes an instance."""
+    earlier = fleet.folder / "hosts.yml"
+    earlier.write_text(GROUPS)
+    composed = {
+        "groups": {"composed": "true"},
+        "keyed_groups": [{"key": "uml_owner", "prefix": "o", "parent_group": "parent"}],
+    }
+    fleet.table = {"vm1": [found(umid), found("a")]}
+    inventory = fleet.parse(earlier, **composed)
+    own = ["uml_instances", "uml_running", "uml_vmhost_vm1", "composed", "o_root"]
+    assert [members(inventory, group) for group in own] == [sorted(["a", f"{umid}.vm1"])] * len(own)
+    assert members(inventory, "front") == ["prod", "prod2"]
+    assert not [name for name in ("prod", "prod2", "vm1") if "uml_umid" in variables(inventory, name)]
+    assert inventory.get_host("localhost").vars["ansible_connection"] == "local"  # the implicit one
+    assert len(warnings) == 1
+    assert f"{umid} in /u of vm1 is called '{umid}.vm1': '{umid}' is " in warnings[0]
+
+
+def test_a_group_that_a_guest_named_is_not_an_instance(fleet):
+    """Keyed groups without a prefix: the guest of web0 calls itself db0, and db0 is in its groups still."""
+    fleet.table = {"vm1": [found("web0", kernel="db0"), found("db0", kernel="k")]}
+    options = {"groups": {"all_of_them": "true"}, "keyed_groups": [{"key": "uml_kernel", "separator": ""}]}
+    inventory = fleet.parse(**options)
+    for group in ("uml_instances", "uml_running", "all_of_them"):
+        assert not [child.name for child in inventory.groups[group].child_groups if child.name == "db0"]
+        assert members(inventory, group) == ["db0", "web0"]
+
+
+def test_a_vm_host_called_like_a_group_is_refused(fleet):
+    earlier = fleet.folder / "hosts.yml"
+    earlier.write_text(GROUPS)
+    fleet.table = {"web": []}
     said = fleet.fail(InventoryManager(DataLoader(), sources=[str(earlier)]))
-    assert "and a host of an earlier source of the inventory" in said
-    assert said.endswith("set hostnames: qualified")
-    assert "uml_state" in variables(fleet.parse(earlier, hostnames="qualified"), "web0.vm1")
+    assert said == "vm_hosts: 'web' is a group of the inventory, not a host; expected vm_host_groups: [web]"
+
+
+def test_a_vm_host_called_like_an_instance_of_an_earlier_source_is_not_asked(fleet, warnings):
+    fleet.table = {"vm1": [found("vm2")]}
+    first = fleet.configure("first.uml.yml")
+    fleet.table["vm2"] = [found("a")]
+    inventory = fleet.parse(first, vm_hosts=["vm2"])
+    assert (members(inventory, "uml_unreachable"), fleet.asked) == (["vm2"], ["vm1"])
+    assert "an earlier source has an instance of that name; give the VM host another name" in warnings[-1]
+
+
+@pytest.mark.parametrize(
+    ("vm_host", "name"), [("::1", "a.--1"), ("2001:db8::7", "a.2001-db8--7"), ("fe80::1%eth0", "a.fe80--1-eth0")]
+)
+def test_an_address_of_ipv6_makes_names_that_hosts_can_have(fleet, warnings, vm_host, name):
+    fleet.table = {vm_host: [found("a")]}
+    inventory = fleet.parse(vm_hosts={vm_host: {"ansible_port": 22}}, hostnames="qualified")
+    assert (members(inventory, "uml_instances"), warnings) == ([name], [])
+    assert variables(inventory, name)["ansible_host"] == vm_host
+    assert [host.name for host in inventory.get_hosts(name)] == [name]
+
+
+@pytest.mark.parametrize("vm_host", ["::1", "127.0.0.1"])
+def test_an_address_of_this_machine_is_reached_over_ssh(fleet, vm_host):
+    fleet.table = {vm_host: [found("a")]}
+    inventory = fleet.parse(vm_hosts=[vm_host])
+    assert "ansible_connection" not in variables(inventory, vm_host)
+    assert "ansible_uml_transport" not in variables(inventory, "a")
 
 
 def test_an_earlier_source_gives_an_instance_groups_and_variables(fleet):
@@ -357,19 +464,107 @@ def test_an_earlier_source_gives_an_instance_groups_and_variables(fleet):
     assert members(inventory, "front") == ["web0", "web1"]
 
 
-def test_two_sources_with_instances_of_one_name_collide(fleet):
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [
+        ({"ansible_host": "192.0.2.1", "ansible_uml_dir": "/u"}, "web0"),
+        ({"ansible_host": "vm1"}, "web0"),
+        ({"ansible_uml_dir": "~/.uml", "ansible_host": "{{ somewhere }}"}, "web0"),
+        ({"ansible_host": "192.0.2.9"}, "web0.vm1"),
+        ({"ansible_uml_dir": "/v"}, "web0.vm1"),
+        ({"ansible_uml_umid": "other"}, "web0.vm1"),
+        ({"ansible_port": 2222}, "web0.vm1"),
+    ],
+)
+def test_a_listed_instance_is_the_one_that_its_variables_name(fleet, known, name):
+    """Another one of that umid does not get what the listed one is given."""
+    earlier = fleet.folder / "hosts.yml"
+    listed = {"hosts": {"web0": known}, "vars": {"ansible_connection": "uml.mconsole.mconsole"}}
+    earlier.write_text(yaml.safe_dump({"front": listed}))
+    fleet.table = {"vm1": [found("web0")]}
+    inventory = fleet.parse(earlier, vm_hosts={"vm1": {"ansible_host": "192.0.2.1", "ansible_port": 22}})
+    assert members(inventory, "uml_instances") == [name]
+
+
+def test_instances_that_have_their_connection_from_a_group_are_not_vm_hosts(fleet):
+    earlier = fleet.folder / "hosts.yml"
+    instances = {"hosts": {"web0": None}, "vars": {"ansible_connection": "uml.mconsole.mconsole"}}
+    earlier.write_text(yaml.safe_dump({"kvm": {"hosts": {"vm1": None}, "children": {"guests": instances}}}))
+    fleet.table = {"vm1": []}
+    fleet.parse(earlier, vm_hosts=[], vm_host_groups=["kvm"])
+    assert fleet.asked == ["vm1"]
+
+
+def test_instances_of_one_name_in_two_sources_are_two_hosts(fleet, warnings):
     fleet.table = {"vm1": [found("web0")], "vm2": [found("web0", "/v")]}
     first = fleet.configure("first.uml.yml", vm_hosts=["vm1"])
-    earlier = InventoryManager(DataLoader(), sources=[first])
-    said = fleet.fail(earlier, vm_hosts=["vm2"])
-    assert said.startswith("two hosts would be called 'web0': web0 in /v of vm2, and web0 in /u of vm1;")
+    assert members(fleet.parse(first, vm_hosts=["vm2"]), "uml_instances") == ["web0", "web0.vm2"]
+    assert "web0 in /v of vm2 is called 'web0.vm2': 'web0' is web0 in /u of vm1" in warnings[0]
 
 
-@pytest.mark.parametrize("umid", ["a b", "a:b", "a,b", "[a]", "{{a}}", "!a", "-a", "a*", "a\x1bb"])
+@pytest.mark.parametrize("umid", ["a b", "a:b", "a,b", "[a]", "{{a}}", "!a", "-a", "a*", "a\x1bb", "web0\r"])
 def test_a_umid_that_no_host_can_have_is_left_out_with_a_warning(fleet, warnings, umid):
     fleet.table = {"vm1": [found(umid), found("web0")]}
     assert members(fleet.parse(), "uml_instances") == ["web0"]
-    assert [text for text in warnings if "its name cannot be that of a host" in text and text.isprintable()]
+    shown = umid.replace("\x1b", "\\x1b").replace("\r", "\\r")
+    assert warnings == [f"uml.mconsole.instances: {shown} in /u of vm1 is left out: a host cannot have that name"]
+
+
+@pytest.mark.parametrize(
+    "answer", [None, "text", [5], [{"umid": 7, "uml_dir": "/u", "state": "running"}], [{"umid": "a"}]]
+)
+def test_an_answer_that_lists_no_instances_costs_its_vm_host_alone(fleet, warnings, answer):
+    fleet.table = {"vm1": [found("a")], "vm2": [found("b")]}
+    fleet.odd["vm1"] = answer
+    assert members(fleet.parse(), "uml_instances") == ["b"]
+    assert "the VM host vm1 is left out: its answer is not a list of instances" in warnings[0]
+
+
+def test_a_vm_host_cannot_say_where_its_instances_are(fleet):
+    more = {"uml_vm_host": "vm2", "vm_host": "vm2", "facts": {}}
+    fleet.table = {"vm1": [found("a", **more)]}
+    known = variables(fleet.parse(), "a")
+    assert (known["uml_vm_host"], known["ansible_host"]) == ("vm1", "vm1")
+
+
+# Variables that Ansible itself sets.
+
+
+def test_variables_of_ansible_itself_can_be_used(fleet):
+    (fleet.folder / "hosts.yml").write_text("kvm: {hosts: {gw: {net: 192.0.2}, vm1: null}}\n")
+    templates = {
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "ansible_host": "{{ hostvars['gw'].net }}.1",
+        "ansible_user": "{{ inventory_hostname }}-{{ inventory_hostname_short }}-{{ group_names | join('.') }}",
+        "ansible_ssh_private_key_file": "{{ inventory_dir }}/key",
+        "ansible_ssh_common_args": "{{ '-v' if ansible_version.major > 1 else '' }}{{ groups['kvm'] | length }}",
+        "ansible_ssh_extra_args": "{{ nothing | default(omit) }}",
+        "ansible_become_password": "{{ nothing | default(omit) }}",
+    }
+    fleet.table = {"vm1": [found("a")]}
+    known = variables(fleet.parse(fleet.folder / "hosts.yml", vm_hosts={"vm1": templates}), "a")
+    assert known["ansible_python_interpreter"] == sys.executable
+    assert known["ansible_host"] == "192.0.2.1"
+    assert known["ansible_user"] == "vm1-vm1-kvm.uml_vm_hosts"
+    assert known["ansible_ssh_private_key_file"] == f"{fleet.folder}/key"
+    assert known["ansible_ssh_common_args"] == "-v2"
+    assert "ansible_ssh_extra_args" not in known
+    assert "ansible_become_password" not in known
+
+
+def test_the_directory_is_known_to_the_vm_host(fleet):
+    fleet.table = {"vm1": [], "vm2": []}
+    inventory = fleet.parse(uml_dir="/u")
+    assert variables(inventory, "vm1")["uml_inventory_dir"] == "/u"
+    assert "uml_inventory_dir" not in variables(fleet.parse(), "vm1")
+
+
+def test_a_vm_host_with_two_directories_has_none_of_them(fleet):
+    fleet.table = {"vm1": []}
+    first = fleet.configure("first.uml.yml", uml_dir="/u")
+    assert variables(fleet.parse(first, uml_dir="/v"), "vm1")["uml_inventory_dir"] is None
+    assert variables(fleet.parse(first), "vm1")["uml_inventory_dir"] is None
+    assert variables(fleet.parse(first, uml_dir="/u"), "vm1")["uml_inventory_dir"] == "/u"
 
 
 # Constructed features.
@@ -504,32 +699,47 @@ def test_the_name_says_that_a_file_is_ours(tmp_path, name):
 
 
 def test_other_files_are_not_ours(tmp_path):
-    (tmp_path / "fleet.yml").write_text("plugin: uml.mconsole.instances\n")
+    (tmp_path / "fleet.yml").write_text("plugin: amazon.aws.aws_ec2\n")
     assert not inventory_loader.get("uml.mconsole.instances").verify_file(str(tmp_path / "fleet.yml"))
+
+
+@pytest.mark.parametrize("name", ["fleet.yml", "uml.yml", "fleet.uml.yml.j2", "fleet"])
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_file_of_ours_with_another_name_says_what_is_wrong_with_it(tmp_path, name, quote):
+    (tmp_path / name).write_text(f"---\n# fleet\nplugin: {quote}uml.mconsole.instances{quote}\n")
+    with pytest.raises(AnsibleParserError, match=r"ends in neither \.uml\.yml nor \.uml\.yaml.*; rename the file"):
+        inventory_loader.get("uml.mconsole.instances").verify_file(str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"vm_hosts": []}, "there are no VM hosts to ask: give vm_hosts or vm_host_groups"),
-        ({"vm_hosts": 5}, "vm_hosts: expected a list of names, or names with their variables, not 5"),
-        ({"vm_hosts": [{"name": "a"}]}, "vm_hosts: expected the name of a host, not {'name': 'a'}"),
-        ({"vm_hosts": ["a b"]}, "vm_hosts: expected the name of a host, not 'a b'"),
+        ({"vm_hosts": []}, "no VM hosts; expected vm_hosts or vm_host_groups"),
+        ({"vm_hosts": 5}, "vm_hosts: expected a list of names, or names with their variables, found 5"),
+        ({"vm_hosts": [{"name": "a"}]}, "vm_hosts: expected the name of a host, found {'name': 'a'}"),
+        ({"vm_hosts": ["a b"]}, "vm_hosts: expected the name of a host, found 'a b'"),
         ({"vm_hosts": ["a'b"]}, "vm_hosts: expected the name of a host"),
-        ({"vm_hosts": {"a": 5}}, "vm_hosts: expected the variables of a as a dictionary, not 5"),
-        ({"vmhosts": ["a"]}, "there is no option 'vmhosts'; did you mean 'vm_hosts'?"),
-        ({"frobnicate": 1}, "there is no option 'frobnicate'; there are cache"),
-        ({"facts": "perhaps"}, "facts: expected true or false, not 'perhaps'"),
-        ({"strict": ["yes"]}, "retrieving strict" if OLD else "strict: expected true or false, not ['yes']"),
+        ({"vm_hosts": {"a": 5}}, "vm_hosts: expected the variables of a as a dictionary, found 5"),
+        ({"vmhosts": ["a"]}, "unknown option 'vmhosts'; did you mean 'vm_hosts'?"),
+        ({"frobnicate": 1}, "unknown option 'frobnicate'; expected one of cache"),
+        ({"facts": "perhaps"}, "facts: expected true or false, found 'perhaps'"),
+        ({"strict": ["yes"]}, "retrieving strict" if OLD else "strict: expected true or false, found ['yes']"),
         ({"states": ["runing"]}, "runing"),
         ({"hostnames": "long"}, "long"),
         ({"forks": "many"}, "many"),
-        ({"forks": 0}, "forks: expected a number above 0, not 0"),
-        ({"timeout": -1}, "timeout: expected a number above 0, not -1"),
+        ({"forks": 0}, "forks: expected a number above 0, found 0"),
+        ({"timeout": -1}, "timeout: expected a number above 0, found -1"),
         ({"umids": ["web["]}, "umids: the glob 'web[' has a [ without its ]"),
         ({"umids": ["a/b"]}, "umids: 'a/b' matches no umid; expected a name or a glob such as 'web*'"),
         ({"exclude_umids": [""]}, "exclude_umids: '' matches no umid"),
         ({"vm_host_groups": ["kvm"]}, "no earlier source of the inventory has a group 'kvm'"),
+        ({"umids": ["web0", 7]}, "umids: expected text, found 7; write the name in quotes, since YAML does not"),
+        ({"umids": [False]}, "umids: expected text, found False; write the name in quotes"),
+        ({"exclude_umids": [1.1]}, "exclude_umids: expected text, found 1.1; write the name in quotes"),
+        ({"vm_hosts": [7]}, "vm_hosts: expected the name of a host, found 7; write it in quotes"),
+        ({"vm_hosts": {7: None}}, "vm_hosts: expected the name of a host, found 7; write it in quotes"),
+        ({"vm_host_groups": [False]}, "vm_host_groups: expected text, found False; write the name in quotes"),
+        ({"uml_dir": 7}, "uml_dir: expected text, found 7; write the name in quotes"),
     ],
 )
 def test_a_wrong_configuration_is_one_clear_sentence(fleet, options, said):
@@ -541,13 +751,13 @@ def test_a_wrong_configuration_is_one_clear_sentence(fleet, options, said):
 
 @pytest.mark.parametrize("glob", ["*", "web?", "w[ab]", "w[!ab]", "w[]]", "w[!]a]", "web]"])
 def test_good_globs_pass(glob):
-    _roster.check_globs("umids", [glob])
+    _inventory_hosts.check_globs("umids", [glob])
 
 
 @pytest.mark.parametrize("glob", ["[", "a[b", "[]", "[!]", "[a][b", "[!a"])
 def test_open_brackets_do_not(glob):
     with pytest.raises(AnsibleParserError, match="without its"):
-        _roster.check_globs("umids", [glob])
+        _inventory_hosts.check_globs("umids", [glob])
 
 
 # Many VM hosts side by side.
@@ -555,7 +765,7 @@ def test_open_brackets_do_not(glob):
 
 def test_answers_come_from_all():
     jobs = {str(number): lambda number=number: {"number": number} for number in range(9)}
-    answers = _fleet.ask(jobs, 3, 30)
+    answers = _ask_hosts.ask(jobs, 3, 30)
     assert list(answers) == list(jobs)
     assert all(answer == ({"number": int(name)}, "") for name, answer in answers.items())
 
@@ -571,12 +781,12 @@ def test_no_more_than_forks_run_at_once(tmp_path):
 
         return run
 
-    answers = _fleet.ask({name: job(name) for name in "abcdefgh"}, 2, 30)
+    answers = _ask_hosts.ask({name: job(name) for name in "abcdefgh"}, 2, 30)
     assert max(answer.result["count"] for answer in answers.values()) <= 2
 
 
 def test_a_big_answer_arrives_whole():
-    assert len(_fleet.ask({"a": lambda: {"text": "x" * 5_000_000}}, 1, 30)["a"].result["text"]) == 5_000_000
+    assert len(_ask_hosts.ask({"a": lambda: {"text": "x" * 5_000_000}}, 1, 30)["a"].result["text"]) == 5_000_000
 
 
 def refuse():
@@ -586,7 +796,7 @@ def refuse():
 
 def test_errors_are_answers_too():
     jobs = {"refused": refuse, "bug": lambda: {}["x"], "dead": lambda: os._exit(3), "fine": lambda: {"ok": 1}}
-    answers = _fleet.ask(jobs, 4, 30)
+    answers = _ask_hosts.ask(jobs, 4, 30)
     assert answers["refused"].error == "no route"
     assert answers["bug"].error == "a bug of the collection: KeyError: 'x'"
     assert answers["dead"].error == "the process that asked it ended without an answer"
@@ -613,7 +823,7 @@ def hang_apart():
 def test_a_deadline_ends_what_hangs_and_all_that_it_started(job):
     before = set(descendants(os.getpid()))
     start = time.monotonic()
-    answers = _fleet.ask({"slow": job, "fine": lambda: {"ok": 1}}, 2, 0.5)
+    answers = _ask_hosts.ask({"slow": job, "fine": lambda: {"ok": 1}}, 2, 0.5)
     assert time.monotonic() - start < 5
     assert answers["slow"].error == "it did not answer within 0.5 s"
     assert answers["fine"].result == {"ok": 1}
@@ -627,9 +837,9 @@ def test_an_interrupt_ends_what_still_runs(monkeypatch):
         wait_until(lambda: len(set(descendants(os.getpid())) - before) == 2, 60, "the program and what waits for it")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_fleet, "_collect", interrupt)
+    monkeypatch.setattr(_ask_hosts, "_collect", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        _fleet.ask({"slow": hang}, 1, 30)
+        _ask_hosts.ask({"slow": hang}, 1, 30)
     assert set(descendants(os.getpid())) <= before
 
 

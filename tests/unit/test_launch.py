@@ -49,9 +49,9 @@ OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"devices": {"ubd2": {"file": "/a", "read_only": True}}}, ["ubd2r=/a"]),
     ({"devices": {"ubd0": "/data"}}, ["ubd0=/data"]),
     ({"devices": {"con1": "pts", "ssl3": "none"}}, ["con1=pts", "ssl3=none"]),
-    ({"arguments": ["quiet", "a=b_c", 'd="e f"']}, ["quiet", "a=b_c", 'd="e f"']),
+    ({"kernel_args": ["quiet", "a=b_c", 'd="e f"']}, ["quiet", "a=b_c", 'd="e f"']),
     (
-        {"arguments": {"quiet": None, "debug": True, "x": False, "n": 5, "host": "{umid}.de"}},
+        {"kernel_args": {"quiet": None, "debug": True, "x": False, "n": 5, "host": "{umid}.de"}},
         ["quiet", "debug", "n=5", "host=web1.de"],
     ),
 ]
@@ -87,12 +87,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"devices": {"ubd1": None}}, "expected text or a dictionary"),
     ({"devices": {"ubd1": {"fiel": "/i"}}}, "no option fiel"),
     ({"devices": {"ubd1": {"channel": "pts"}}}, "no channel"),
-    ({"arguments": "quiet"}, "expected a list of words or a dictionary"),
-    ({"arguments": ["umid=x"]}, "option umid"),
-    ({"arguments": {"uml_dir": "/x"}}, "option uml_dir"),
-    ({"arguments": ["--help"]}, "takes no options"),
-    ({"arguments": [""]}, "not one word"),
-    ({"arguments": ["a\0b"]}, "not one word"),
+    ({"kernel_args": "quiet"}, "expected a list of words or a dictionary"),
+    ({"kernel_args": ["umid=x"]}, "option umid"),
+    ({"kernel_args": {"uml_dir": "/x"}}, "option uml_dir"),
+    ({"kernel_args": ["--help"]}, "takes no options"),
+    ({"kernel_args": [""]}, "not one word"),
+    ({"kernel_args": ["a\0b"]}, "not one word"),
     ({"kernel": "/nonexistent"}, "not there or not executable"),
     ({"kernel": "no-such-kernel"}, "not there or not executable"),
 ]
@@ -114,7 +114,7 @@ def test_defaults_give_way() -> None:
     ("options", "words"),
     [
         ({"notify": "/n"}, ["mconsole=notify:/n"]),
-        ({"arguments": ["mconsole=notify:/n"]}, ["mconsole=notify:/n"]),
+        ({"kernel_args": ["mconsole=notify:/n"]}, ["mconsole=notify:/n"]),
         ({"notify": ""}, []),
     ],
     ids=["notify", "arguments", "none"],
@@ -156,13 +156,15 @@ def test_what_is_not_wanted_otherwise_is_kept() -> None:
 
 def test_a_group_is_compared_as_a_whole_and_in_any_order() -> None:
     actual = kernel_arg_groups.split(OLD[1:])
-    assert kernel_args.differences(kernel_args.desired({"arguments": ["x=1", "quiet"]}, "old"), actual) == {}
-    assert set(kernel_args.differences(kernel_args.desired({"arguments": ["quiet"]}, "old"), actual)) == {"arguments"}
+    assert kernel_args.differences(kernel_args.desired({"kernel_args": ["x=1", "quiet"]}, "old"), actual) == {}
+    assert set(kernel_args.differences(kernel_args.desired({"kernel_args": ["quiet"]}, "old"), actual)) == {
+        "kernel_args"
+    }
     assert kernel_args.differences(kernel_args.desired({"memory": "65536k"}, "old"), actual) == {}
 
 
 def test_words_after_two_dashes_are_for_init() -> None:
-    assert kernel_arg_groups.split(["mem=64M", "--", "mem=1"])["arguments"] == ["--", "mem=1"]
+    assert kernel_arg_groups.split(["mem=64M", "--", "mem=1"])["kernel_args"] == ["--", "mem=1"]
 
 
 @pytest.mark.parametrize(("text", "bytes_"), [("64M", 64 << 20), ("1g", 1 << 30), ("65536K", 64 << 20), ("123", 123)])

@@ -52,16 +52,16 @@ class Disk(NamedTuple):
 # What is to be copied.
 
 
-def choose(snapshot: Snapshot, names: Optional[Sequence[str]], dest: str) -> List[Disk]:
+def choose(snapshot: Snapshot, names: Optional[Sequence[str]], dest: str, may_be_none: bool = False) -> List[Disk]:
     """Return the named disks, or by default all that have a file and that the guest may write to.
 
-    :raises InputError: when a disk is not there, or is no regular file
+    :raises InputError: when a disk is not there, or is no regular file, or when there is none and one must be
     """
     if names is None:
         found = [_disk(snapshot, unit, dest) for unit in range(disks.UNITS) if _is_worth_it(snapshot, unit)]
     else:
         found = [_disk(snapshot, _unit(name), dest) for name in dict.fromkeys(names)]
-    if not found:
+    if not found and not may_be_none:
         raise InputError(f"{snapshot.umid} has no disk with a file that could be copied", umid=snapshot.umid)
     return found
 

@@ -71,6 +71,13 @@ def _follow(blob: bytes, stream: BinaryIO, order: Order) -> None:
     stream_events.follow(stream, order)
 
 
+def _xstate(blob: bytes, stream: BinaryIO, order: Order) -> None:
+    """Print whether kernels before 6.13 need the register shim here, and whether it is there."""
+    from .._lifecycle import xstate
+
+    _report(xstate.describe())
+
+
 def _start(blob: bytes, stream: BinaryIO, order: Order) -> None:
     try:
         _report({"socket": start.start(blob, **order)})
@@ -97,4 +104,5 @@ _MODES: Dict[str, Callable[[bytes, BinaryIO, Order], None]] = {
     "collect": _collect,
     "launch": _launch,
     "stop": _stop,
+    "xstate": _xstate,
 }

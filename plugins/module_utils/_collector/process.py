@@ -50,7 +50,7 @@ def start(order: Dict[str, Any]) -> Dict[str, Any]:
     )
     threading.Thread(target=process.wait, name="reap the collector", daemon=True).start()
     said = _talk(process, b"%d\n" % len(program) + program + line + b"\n")
-    found = status_socket.query(order["directory"])
+    found = status_socket.query(order["journal_dir"])
     if found is None or found["pid"] != process.pid:
         lines = said.decode("utf-8", "replace").strip().splitlines()
         raise Error(f"the collector did not start: {lines[-1] if lines else 'it said nothing'}")

@@ -33,28 +33,33 @@ ENTRY = "_collector.main"  # of the program that a collector is
 
 
 def collect(
-    directory: Optional[str] = None,
+    journal_dir: Optional[str] = None,
     uml_dirs: Optional[List[str]] = None,
     patterns: Sequence[Mapping[str, Any]] = (),
-    rate: float = RATE,
-    size: Optional[int] = None,
+    event_rate: float = RATE,
+    journal_size: Optional[int] = None,
     detached: bool = False,
 ) -> None:
     """Collect into the journal of a directory (by default this user's own) until SIGTERM or SIGINT.
 
-    ``uml_dirs`` bounds what is looked at, ``patterns`` are the user's own, ``rate`` is how many events a second one
-    instance may have on average (0: any number), ``size`` how many bytes the journal may have. ``detached`` lets go of
-    stdout and stderr once it collects.
+    ``uml_dirs`` bounds what is looked at, ``patterns`` are the user's own, ``event_rate`` is how many events a second
+    one instance may have on average (0: any number), ``journal_size`` how many bytes the journal may have. ``detached``
+    lets go of stdout and stderr once it collects.
 
     :raises Error: when another one collects there, or a value cannot be used
     """
     wanted = watches(patterns)
-    where = directory or journal.default_directory()
+    where = journal_dir or journal.default_directory()
     journal.make_directory(where)
-    with Lock(where) as lock, contextlib.closing(_Journal(where, size or journal.LIMIT)) as writer:
+    with Lock(where) as lock, contextlib.closing(_Journal(where, journal_size or journal.LIMIT)) as writer:
         recorder = Recorder(writer.append, socket.gethostname())
-        collector = Collector(Settings(uml_dirs, wanted, rate), recorder, lock.touch)
-        order: Dict[str, Any] = {"uml_dirs": uml_dirs, "patterns": list(patterns), "rate": rate, "size": size}
+        collector = Collector(Settings(uml_dirs, wanted, event_rate), recorder, lock.touch)
+        order: Dict[str, Any] = {
+            "uml_dirs": uml_dirs,
+            "patterns": list(patterns),
+            "event_rate": event_rate,
+            "journal_size": journal_size,
+        }
         lock.sign(order)
         _Session(where, collector, recorder, order).run(lock, detached)
 
@@ -188,7 +193,7 @@ class _Session:
             "pid": os.getpid(),
             "code": self._code,
             "started": self._began,
-            "directory": self._directory,
+            "journal_dir": self._directory,
             "service": bool(os.environ.get("INVOCATION_ID")),  # systemd's, and nobody else's to end
             "order": self._order,
             "instances": self._collector.coverage(),

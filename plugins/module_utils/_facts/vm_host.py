@@ -15,17 +15,17 @@ from .._mconsole import procfs
 
 
 def describe_vm_host() -> Dict[str, Any]:
-    """Return the VM host's name, processors, memory in kB, and load; None for what /proc does not tell."""
+    """Return the VM host's name, processors, memory in bytes, and load; None for what /proc does not tell."""
     memory = procfs.read_text("/proc/meminfo")
     return {
         "name": os.uname().nodename,
         "cpus": os.cpu_count(),
-        "memory": _kilobytes(memory, "MemTotal"),
-        "memory_available": _kilobytes(memory, "MemAvailable"),
+        "memory": _bytes(memory, "MemTotal"),
+        "memory_available": _bytes(memory, "MemAvailable"),
         "loadavg": parsers.loadavg(procfs.read_text("/proc/loadavg")).get("loadavg"),
     }
 
 
-def _kilobytes(text: str, name: str) -> Optional[int]:
+def _bytes(text: str, name: str) -> Optional[int]:
     match = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
-    return int(match[1]) if match else None
+    return int(match[1]) << 10 if match else None

@@ -34,14 +34,13 @@ TYPES = (
     "stale",
     "unknown",
 )
-COMMON = ("umid", "umids", "uml_dir")  # no console is asked, so there is no time-out of one
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "types": {"type": "list", "elements": "str", "choices": list(TYPES)},
     "severity": {"type": "str", "choices": list(SEVERITIES), "default": "debug"},
     "search": {"type": "str"},
     "since": {"type": "str"},
     "after": {"type": "int"},
-    "directory": {"type": "str"},
+    "journal_dir": {"type": "str"},
 }
 
 
@@ -92,7 +91,7 @@ def wanted(params: Dict[str, Any]) -> Filter:
 
 def directory(params: Dict[str, Any]) -> str:
     """Return where the journal is that a task reads."""
-    return instances.absolute(params["directory"]) if params.get("directory") else journal.default_directory()
+    return instances.absolute(params["journal_dir"]) if params.get("journal_dir") else journal.default_directory()
 
 
 def position(params: Dict[str, Any], default: int) -> int:

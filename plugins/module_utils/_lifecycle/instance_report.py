@@ -16,7 +16,7 @@ from .._mconsole import instances, notify, procfs
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
-from . import networks
+from . import networks, xstate
 
 Row = Dict[str, Any]
 
@@ -40,7 +40,7 @@ def describe(instance: Instance, probe: Probe, collectors: Sequence[Tuple[int, R
         **_of_process(instance),
         "networks": networks.attachments(instance) if instance.alive else [],
         "world_writable": None if (found := open_to_all(instance)) is None else bool(found),
-        "covered": covered(instance, collectors) if instance.alive else None,
+        "collector_coverage": coverage(instance, collectors) if instance.alive else None,
     }
 
 
@@ -54,10 +54,11 @@ def _of_process(instance: Instance) -> Row:
         "console_log": log_of(pid) if pid else None,
         "started": started(instance.start) if pid else None,
         "memory": resident(pid) if pid else None,
+        "xstate_shim": xstate.is_used(pid) if pid else None,
     }
 
 
-def covered(instance: Instance, collectors: Sequence[Tuple[int, Row]]) -> Row:
+def coverage(instance: Instance, collectors: Sequence[Tuple[int, Row]]) -> Row:
     """Return what of an instance is written to a journal, by its own user's collector or by root's."""
     path = notify.path_of(instance.argv, procfs.link(f"/proc/{instance.pid}/cwd") or "/")
     found = [
@@ -114,10 +115,10 @@ def started(ticks: int) -> Optional[int]:
 
 
 def resident(pid: int) -> Optional[int]:
-    """Return the kB of host memory that an instance holds: the main process maps all of it, the others parts."""
+    """Return the bytes of host memory that an instance holds: the main process maps all of it, the others parts."""
     for line in procfs.read_text(f"/proc/{pid}/status").splitlines():
         if line.startswith("VmRSS:"):
-            return int(line.split()[1])
+            return int(line.split()[1]) << 10
     return None
 
 

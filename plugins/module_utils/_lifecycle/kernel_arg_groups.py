@@ -21,7 +21,7 @@ GROUPS: Tuple[Tuple[str, str], ...] = (  # the first that matches a whole word s
     ("root", r"(root|rootfstype|rootflags|hostfs|initrd|init|rdinit)=.*|r[ow]"),
     ("disk0", r"ubd(0|a)[rscdt]*=.*"),
     ("devices", r"(ubd|con|ssl|eth)\w*=.*|vec\d+[:=].*|virtio_uml\.device=.*"),
-    ("arguments", r".*"),
+    ("kernel_args", r".*"),
 )
 _PATTERNS = tuple((group, re.compile(pattern, re.DOTALL)) for group, pattern in GROUPS)
 
@@ -44,7 +44,7 @@ def split(argv: Sequence[str]) -> Words:
     words: Words = {group: [] for group, _pattern in GROUPS}
     own = list(argv).index("--") if "--" in argv else len(argv)
     for index, word in enumerate(argv):
-        words[group_of(word) if index < own else "arguments"].append(word)
+        words[group_of(word) if index < own else "kernel_args"].append(word)
     return words
 
 

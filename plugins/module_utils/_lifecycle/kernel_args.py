@@ -183,7 +183,7 @@ def _device(name: str, setting: Any) -> str:
     return wish.name.config(wish.flat)[len("config ") :] if wish.present else f"{wish.name.text}=none"
 
 
-def _arguments(value: Any) -> Words:
+def _kernel_args(value: Any) -> Words:
     """Return free words, each in the group that it belongs to; a dictionary's None and True are words alone."""
     if isinstance(value, Mapping):
         pairs = [(str(name), each) for name, each in value.items() if each is not False]
@@ -191,8 +191,8 @@ def _arguments(value: Any) -> Words:
     elif isinstance(value, list):
         found = [str(each) for each in value]
     else:
-        raise InputError(f"arguments is {value!r}; expected a list of words or a dictionary")
-    words: Words = {"arguments": []}
+        raise InputError(f"kernel_args is {value!r}; expected a list of words or a dictionary")
+    words: Words = {"kernel_args": []}
     for word in found:
         _check_free(word)
         words.setdefault(group_of(word), []).append(word)
@@ -202,9 +202,9 @@ def _arguments(value: Any) -> Words:
 def _check_free(word: str) -> None:
     name = word.partition("=")[0]
     if name in _OWN:
-        raise InputError(f"arguments holds {word!r}; say it by the option {name}")
+        raise InputError(f"kernel_args holds {word!r}; use the option {name} instead")
     if word.startswith("-") and word != "--":
-        raise InputError(f"arguments holds {word!r}; a kernel takes no options, and with some it only prints and ends")
+        raise InputError(f"kernel_args holds {word!r}; a kernel takes no options that begin with a dash")
 
 
 BUILDERS: Dict[str, Callable[[Any], Words]] = {
@@ -214,7 +214,7 @@ BUILDERS: Dict[str, Callable[[Any], Words]] = {
     "notify": _notify,
     "root": _root,
     "devices": _devices,
-    "arguments": _arguments,
+    "kernel_args": _kernel_args,
 }
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -21,23 +22,25 @@ from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError, NotAllowedError, UnansweredError
 from .._mconsole.instances import Place
 from .._mconsole.reply_sockets import ReplySockets
+from . import xstate
 from .kernel_args import PATH
 
 _POLL = 0.01
 _SENSIBLE = 0o022  # umask: whoever may write to a console controls its instance
 # Replaces itself by the kernel, as another user or with another umask: threads cannot have these for a child alone,
-# and subprocess has names for them from Python 3.9 only.
+# and subprocess has names for them from Python 3.9 only. The kernel's environment comes through a descriptor, because
+# a user's own LD_PRELOAD must not be loaded by a program that is still root's.
 _STARTER = """
-import os, sys
-umask, uid, gid, groups, keep = sys.argv[1:6]
+import json, os, sys
+umask, uid, gid, groups, descriptor = sys.argv[1:6]
+with open(int(descriptor)) as stream:
+    environment = json.load(stream)
 os.umask(int(umask))
-if not keep:  # Python itself may have set it (PEP 538)
-    os.environ.pop("LC_CTYPE", None)
 if uid:
     os.setgroups([int(each) for each in groups.split(",") if each])
     os.setgid(int(gid))
     os.setuid(int(uid))
-os.execv(sys.argv[6], sys.argv[6:])
+os.execve(sys.argv[6], sys.argv[6:], environment)
 """
 
 
@@ -100,18 +103,10 @@ def start(launch: Launch) -> Started:
         os.mkdir(launch.place.uml_dir, 0o755)
     offset = console_log.length(launch.log)
     owner = launch.identity.uid if launch.identity else None
+    found = kernel_environment(launch)
     descriptor = console_log.open_log(launch.log, owner, launch.log_file)
     try:
-        with syscalls.fixed_addresses():
-            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-                _command(launch),
-                stdin=subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
-                cwd=launch.cwd,
-                env=launch.environment,
-                start_new_session=True,
-            )
+        process = _spawn(launch, found, descriptor)
     except OSError as err:
         raise InputError(
             f"the kernel {launch.argv[0]} cannot be started: {err.strerror}", kernel=launch.argv[0]
@@ -123,12 +118,45 @@ def start(launch: Launch) -> Started:
     return Started(launch, process, offset)
 
 
-def _command(launch: Launch) -> List[str]:
-    """Return the words to run: the kernel itself wherever possible."""
-    mask = _umask()
-    if launch.identity is None and mask & _SENSIBLE == _SENSIBLE:
-        return launch.argv
-    words = [str(mask | _SENSIBLE), "", "", "", "LC_CTYPE" if "LC_CTYPE" in launch.environment else ""]
+def kernel_environment(launch: Launch) -> Dict[str, str]:
+    """Return the environment that the kernel gets, with the register shim where that kernel needs it.
+
+    :raises NotThereError: when it needs the shim, and there is none that it can load
+    """
+    uid = launch.identity.uid if launch.identity else os.geteuid()
+    return xstate.environment(launch.argv[0], launch.environment, uid)
+
+
+def _spawn(launch: Launch, found: Dict[str, str], log: int) -> subprocess.Popen[bytes]:
+    """Start the kernel itself wherever possible, else what replaces itself by it."""
+    with syscalls.fixed_addresses():
+        if launch.identity is None and _umask() & _SENSIBLE == _SENSIBLE:
+            return _run(launch, launch.argv, log, found)
+        with os.fdopen(os.memfd_create("environment"), "w") as stream:
+            stream.write(json.dumps(found))
+            stream.flush()
+            stream.seek(0)
+            return _run(launch, _command(launch, stream.fileno()), log, {}, (stream.fileno(),))
+
+
+def _run(
+    launch: Launch, words: List[str], log: int, found: Dict[str, str], inherited: Tuple[int, ...] = ()
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # pylint: disable=ansible-bad-function
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        cwd=launch.cwd,
+        env=found,
+        pass_fds=inherited,
+        start_new_session=True,
+    )
+
+
+def _command(launch: Launch, descriptor: int) -> List[str]:
+    """Return the words that start the kernel as its user and with a sensible umask."""
+    words = [str(_umask() | _SENSIBLE), "", "", "", str(descriptor)]
     if launch.identity is not None:
         uid, gid, groups = launch.identity
         words[1:4] = [str(uid), str(gid), ",".join(map(str, groups))]

@@ -17,7 +17,7 @@ from . import instance_report, kernel_arg_groups, kernel_args, launch
 from .launch import Launch
 
 _NAMESPACES = ("mnt", "net", "pid")
-_SAYS = ("root", "disk0", "arguments")  # groups of which one must say what the guest is
+_SAYS = ("root", "disk0", "kernel_args")  # groups of which one must say what the guest is
 
 
 def merge(params: Mapping[str, Any], where: Place, wanted: kernel_arg_groups.Words, old: Optional[Launch]) -> Launch:

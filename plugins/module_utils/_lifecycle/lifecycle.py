@@ -143,7 +143,7 @@ class Lifecycle:
 
     def _boots(self) -> bool:
         if self.sighting.state == "running":
-            log = console_log_of(self.sighting)
+            log = console_log_of(self.sighting) or ""
             return self._ready.is_awaited(self._task.place, self._task.sockets, log)
         return self.sighting.state == "booting"
 
@@ -158,7 +158,7 @@ class Lifecycle:
 
     def _restarts(self) -> bool:
         """Tell whether it is to be restarted for the sake of its boot line."""
-        return bool(self.differences) and self._desired in _UP and self._task.params["restart"] == "when_needed"
+        return bool(self.differences) and self._desired in _UP and self._task.params["restart"] == "when_required"
 
     # What is to be done.
 
@@ -170,8 +170,10 @@ class Lifecycle:
         self._check_owner()
         main = self._steps()
         steps = (*main, *self._unit_steps(before, main))
-        if "stop" in steps and not self._task.params["stop_by"]:
-            raise InputError(f"{self._task.umid} is to be stopped, and stop_by allows no way", umid=self._task.umid)
+        if "stop" in steps and not self._task.params["stop_methods"]:
+            raise InputError(
+                f"{self._task.umid} is to be stopped, and stop_methods allows no way", umid=self._task.umid
+            )
         self.steps = steps
         if "start" in steps:
             self._launch = self._prepare()
@@ -232,7 +234,7 @@ class Lifecycle:
         return [command for step in steps for command in found.get(step, ())]
 
     def _stopping(self) -> List[str]:
-        ways = self._task.params["stop_by"]
+        ways = self._task.params["stop_methods"]
         paused = self.sighting.state == "paused"
         if self.sighting.state not in _UP:
             return []
@@ -303,7 +305,7 @@ class Lifecycle:
             return
         params = self._task.params
         way = shutdown.Shutdown(
-            found, self.sighting.state, self._console(), params["stop_by"], float(params["stop_timeout"])
+            found, self.sighting.state, self._console(), params["stop_methods"], float(params["stop_timeout"])
         )
         self.stop = way.run()
         shutdown.kill_members(found)
@@ -409,10 +411,10 @@ def remove(where: Place, pid: Optional[int]) -> None:
         os.close(folder)
 
 
-def console_log_of(sighting: Observation) -> str:
-    """Return the file that the instance's console goes to, or nothing when it cannot be seen."""
+def console_log_of(sighting: Observation) -> Optional[str]:
+    """Return the file that the instance's console goes to, or None when there is none or it cannot be seen."""
     found = sighting.instance
-    return instance_report.log_of(found.pid) or "" if found is not None and found.alive and found.pid else ""
+    return instance_report.log_of(found.pid) if found is not None and found.alive and found.pid else None
 
 
 def _boot_line(found: Instance) -> kernel_arg_groups.Words:

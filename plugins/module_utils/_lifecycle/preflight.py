@@ -19,7 +19,7 @@ from .._mconsole import instances, locks, parsing
 from .._mconsole.errors import InputError, NotAllowedError, NotThereError
 from .._mconsole.names import MAX_SOCKET_PATH
 from .._mconsole.wire import encode_text
-from .launch import Launch
+from .launch import Launch, kernel_environment
 
 LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting
 ENOUGH_MEMORY = 112 << 20  # threads-max of Debian's kernels is 779 and more then; a boot makes 680 to 750 tasks
@@ -34,6 +34,7 @@ def check(launch: Launch, force: bool = False, own: Sequence[int] = ()) -> List[
     """
     _check_place(launch)
     _check_log(launch)
+    kernel_environment(launch)
     warnings = _check_memory(launch, force)
     for word in launch.argv[1:]:
         for pattern, look in _CHECKS:

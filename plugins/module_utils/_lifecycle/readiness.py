@@ -25,7 +25,7 @@ from .._mconsole.wire import MAX_DATAGRAM, Notification, Request, decode_text
 from . import launch
 from .launch import Launch, Started
 
-KINDS = ("init", "console", "message", "log", "nothing")
+KINDS = ("init", "console", "message", "log", "none")
 # A kernel answers before it mounts its root and runs init, and panics there if it cannot. No file that the console can
 # read tells that init runs. Memory of processes does, but the kernel runs some itself before (modprobe).
 _RUN = re.compile(r"^(\[[ 0-9.]+\] )?Run \S+ as init process", re.MULTILINE)
@@ -60,7 +60,7 @@ class Readiness:
         age = console.age()
         if math.isinf(age):
             return True  # its console has gone since it answered, so it is to be looked at again
-        if self._kind in ("console", "nothing") or not 0 <= age < _BOOT:
+        if self._kind in ("console", "none") or not 0 <= age < _BOOT:
             return False
         begun = not console.is_young or _RUN.search(console_log.last_boot(log))
         return not self._has_run(console, "line" if begun else "silent")
@@ -101,7 +101,7 @@ class Readiness:
         :raises Error: when it ended, or the deadline passed
         """
         self._sockets = sockets
-        if self._kind == "nothing":
+        if self._kind == "none":
             launch.wait_for_name(started, deadline)
         else:
             launch.wait(started, sockets, deadline, self._poll)

@@ -22,7 +22,6 @@ from .._task.reconcile import Change, State, sync
 from .._task.task import Task
 
 SCOPE = "host"
-COMMON = ()
 PATTERN: Dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "regex": {"type": "str", "required": True},
@@ -32,12 +31,12 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "state": {"type": "str", "choices": ["started", "stopped", "restarted"], "default": "started"},
     "patterns": {"type": "list", "elements": "dict", "options": PATTERN},
     "uml_dirs": {"type": "list", "elements": "str"},
-    "rate": {"type": "float"},
-    "size": {"type": "str"},
-    "directory": {"type": "str"},
+    "event_rate": {"type": "float"},
+    "journal_size": {"type": "str"},
+    "journal_dir": {"type": "str"},
 }
 CONSTRAINTS: Dict[str, Any] = {}
-_SETTINGS = ("patterns", "uml_dirs", "rate", "size")
+_SETTINGS = ("patterns", "uml_dirs", "event_rate", "journal_size")
 _PATIENCE = 60.0
 
 
@@ -60,10 +59,11 @@ def _given(params: Dict[str, Any]) -> Dict[str, Any]:
     """
     given = {name: params[name] for name in _SETTINGS if params.get(name) is not None}
     watches(given.get("patterns", ()))
-    if given.get("rate", 0) < 0:
-        raise InputError(f"rate is {given['rate']}; expected a number of events a second, or 0 for any number")
-    if "size" in given:
-        given["size"] = parsing.parse_size(given["size"])
+    if given.get("event_rate", 0) < 0:
+        rate = given["event_rate"]
+        raise InputError(f"event_rate is {rate:g}; expected events per second, or 0 for no limit", event_rate=rate)
+    if "journal_size" in given:
+        given["journal_size"] = parsing.parse_size(given["journal_size"])
     if "uml_dirs" in given:
         given["uml_dirs"] = [kernel_args.path(each, "uml_dirs") for each in given["uml_dirs"]] or None
     return given
@@ -113,7 +113,7 @@ class _Job:
 
     def _order(self, before: State) -> State:
         """Return the settings: the given ones, others as they are, or by default."""
-        default: State = {"patterns": [], "uml_dirs": None, "rate": session.RATE, "size": None}
+        default: State = {"patterns": [], "uml_dirs": None, "event_rate": session.RATE, "journal_size": None}
         return {name: self._given.get(name, before.get(name, default[name])) for name in _SETTINGS}
 
     def apply(self, _task: Task, plan: Change) -> None:
@@ -122,14 +122,15 @@ class _Job:
             process.stop(self._directory, self.found["pid"] if self.found else None)
         if "start" in plan.steps:
             settings = {name: plan.predicted[name] for name in _SETTINGS}
-            process.start({"directory": self._directory, **settings})
+            process.start({"journal_dir": self._directory, **settings})
 
     def report(self, task: Task, result: Dict[str, Any]) -> Dict[str, Any]:
         """Return the result with how it is now."""
         now = self.found or {}
+        del result["commands"]  # it sends none, and never will
         result.update(
             state=result["diff"]["after"]["state"],
-            directory=self._directory,
+            journal_dir=self._directory,
             code=result["diff"]["after"].get("code"),
             pid=None if task.check and result["changed"] else now.get("pid"),
             instances=now.get("instances", []),

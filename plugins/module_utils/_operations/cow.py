@@ -14,7 +14,6 @@ from .._mconsole.errors import InputError
 from .._task.task import Task
 
 SCOPE = "host"
-COMMON = ()
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "path": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "merged"], "default": "present"},
@@ -85,4 +84,4 @@ def _merged(task: Task, path: str, backing: Optional[str]) -> Result:
 
 
 def _result(changed: bool, before: Result, after: Result, found: Optional[Result]) -> Result:
-    return {"changed": changed, "diff": {"before": before, "after": after}, "cow": found, "commands": []}
+    return {"changed": changed, "diff": {"before": before, "after": after}, "cow": found}

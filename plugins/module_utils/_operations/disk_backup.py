@@ -24,6 +24,7 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "max_pause": {"type": "float", "default": 60.0},
     "sync_timeout": {"type": "float", "default": 10.0},
     "overwrite": {"type": "bool", "default": False},
+    "diskless": {"type": "str", "choices": ["fail", "skip"], "default": "fail"},
 }
 CONSTRAINTS: Dict[str, Any] = {}
 
@@ -38,7 +39,9 @@ def run(task: Task) -> Dict[str, Any]:
     task.console.command("version")
     with task.exclusive() if not task.check else contextlib.nullcontext():
         snapshot = Snapshot.take(task.console)
-        chosen = backup.choose(snapshot, params["disks"], dest)
+        chosen = backup.choose(snapshot, params["disks"], dest, may_be_none=params["diskless"] == "skip")
+        if not chosen:
+            return {"changed": False, "copies": [], "pause": None, "synced": None, "commands": []}
         backup.check_target(chosen, dest, params["overwrite"])
         commands = [] if snapshot.guest_unreadable else ["sysrq s", "stop", "go"]
         if task.check:

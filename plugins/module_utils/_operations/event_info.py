@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What the collector has written down."""
+"""Read the events that the collector wrote to its journal."""
 
 from __future__ import annotations
 
@@ -15,61 +15,55 @@ from .._mconsole.errors import InputError
 from .._task.task import Task
 
 SCOPE = "host"
-COMMON = event_filter.COMMON
-MOST = 10000
+MAX_LIMIT = 10000
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     **event_filter.ARGUMENTS,
-    "oldest": {"type": "int"},
-    "newest": {"type": "int"},
+    "limit": {"type": "int", "default": 100},
+    "order": {"type": "str", "choices": ["newest", "oldest"], "default": "newest"},
 }
-CONSTRAINTS: Dict[str, Any] = {"mutually_exclusive": [("oldest", "newest")]}
-_DEFAULT = 100
+CONSTRAINTS: Dict[str, Any] = {}
 
 
 def run(task: Task) -> Dict[str, Any]:
-    """Read the journal once, and return the events that are wanted, oldest first."""
-    wanted = event_filter.wanted(task.params)
-    count = _count(task.params)
+    """Read the journal once, and return the matching events in the order that the task asks for."""
+    wanted, limit = event_filter.wanted(task.params), _limit(task.params["limit"])
     directory = event_filter.directory(task.params)
     reader = Reader(directory, event_filter.position(task.params, journal.oldest(directory)))
     matching = (event for event in reader.read() if wanted.fits_or_tells_of_loss(event))
-    found, more = (_first if task.params.get("oldest") else _last)(matching, count)
+    found, more = (_oldest if task.params["order"] == "oldest" else _newest)(matching, limit)
     return {
         "changed": False,
         "events": found,
         "more": more,
         "position": reader.position,
         "collecting": journal.is_written(directory),
-        "commands": [],
     }
 
 
-def _count(params: Dict[str, Any]) -> int:
-    """Return how many events are wanted at most.
+def _limit(limit: int) -> int:
+    """Return how many events to return at most.
 
     :raises InputError: when it is not 1 to 10000
     """
-    name = "oldest" if params.get("oldest") is not None else "newest"
-    count = params.get(name)
-    if count is not None and not 1 <= count <= MOST:
-        raise InputError(f"{name} must be 1 to {MOST}, and is {count}", **{name: count})
-    return count or _DEFAULT
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InputError(f"limit is {limit}; expected 1 to {MAX_LIMIT}", limit=limit)
+    return limit
 
 
-def _last(matching: Iterable[Event], count: int) -> Tuple[List[Event], bool]:
-    """Return the last events, and whether there were more before them."""
-    kept = deque(matching, count + 1)
-    more = len(kept) > count
+def _newest(matching: Iterable[Event], limit: int) -> Tuple[List[Event], bool]:
+    """Return the last events, newest first, and whether there were more before them."""
+    kept = deque(matching, limit + 1)
+    more = len(kept) > limit
     if more:
         kept.popleft()
-    return list(kept), more
+    return list(reversed(kept)), more
 
 
-def _first(matching: Iterable[Event], count: int) -> Tuple[List[Event], bool]:
-    """Return the first events; the position stays behind the last of them, for the next task to go on."""
+def _oldest(matching: Iterable[Event], limit: int) -> Tuple[List[Event], bool]:
+    """Return the first events; the position stays behind the last of them, so that the next task can continue."""
     kept: List[Event] = []
     for event in matching:
         kept.append(event)
-        if len(kept) == count:
+        if len(kept) == limit:
             return kept, True
     return kept, False

@@ -16,8 +16,7 @@ from .._mconsole.errors import InputError, UnansweredError
 from .._task.task import Task
 
 SCOPE = "host"
-COMMON = event_filter.COMMON
-ARGUMENTS: Dict[str, Dict[str, Any]] = {**event_filter.ARGUMENTS, "timeout": {"type": "float", "default": 300.0}}
+ARGUMENTS: Dict[str, Dict[str, Any]] = {**event_filter.ARGUMENTS, "wait_timeout": {"type": "float", "default": 300.0}}
 CONSTRAINTS: Dict[str, Any] = {}
 _TOLD = 3  # of the events that were not it
 
@@ -41,14 +40,13 @@ def run(task: Task) -> Dict[str, Any]:
         "event": event,
         "position": reader.position,
         "elapsed": round(time.monotonic() - began, 3),
-        "commands": [],
     }
 
 
 def _timeout(task: Task) -> float:
-    timeout = float(task.params["timeout"])
+    timeout = float(task.params["wait_timeout"])
     if not 0 <= timeout <= 1e6:
-        raise InputError(f"timeout must be seconds, 0 to 1000000, and is {timeout:g}", timeout=timeout)
+        raise InputError(f"wait_timeout is {timeout:g}; expected seconds, 0 to 1000000", wait_timeout=timeout)
     return 0.0 if task.check else timeout
 
 
@@ -71,7 +69,8 @@ def _late(params: Dict[str, Any], others: Deque[Event], reader: Reader, collecti
     seen = "; ".join(f"{each['type']} of {each['umid'] or 'the host'}: {str(each['data'])[:80]}" for each in others)
     silence = "nothing else came either" if collecting else "no collector is writing them: start it first"
     return UnansweredError(
-        f"{_awaited(params)} within {params['timeout']:g} s; " + (f"the last that came: {seen}" if seen else silence),
+        f"{_awaited(params)} within {params['wait_timeout']:g} s; "
+        + (f"the last that came: {seen}" if seen else silence),
         position=reader.position,
         collecting=collecting,
         seen=list(others),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any, Dict
 
-from .._lifecycle import kernel_args, lifecycle, readiness, shutdown, systemd_unit
+from .._lifecycle import kernel_args, lifecycle, readiness, shutdown, systemd_unit, xstate
 from .._mconsole import locks
 from .._mconsole.private_dir import private_directory
 from .._task.reconcile import sync
@@ -43,16 +43,16 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
         "required_by": {"cow": "image"},
     },
     "devices": {"type": "dict"},
-    "arguments": {"type": "raw"},
+    "kernel_args": {"type": "raw"},
     "notify": {"type": "str"},
     "memory_dir": {"type": "str"},
     "console_log": {"type": "str"},
     "supervisor": {"type": "str", "choices": ["none", "systemd"]},
-    "restart": {"type": "str", "choices": ["never", "when_needed"], "default": "never"},
+    "restart": {"type": "str", "choices": ["never", "when_required"], "default": "never"},
     "wait_for": {"type": "str", "choices": list(readiness.KINDS), "default": "init"},
     "wait_pattern": {"type": "str"},
     "wait_timeout": {"type": "float", "default": 60.0},
-    "stop_by": {
+    "stop_methods": {
         "type": "list",
         "elements": "str",
         "choices": list(shutdown.METHODS),
@@ -93,6 +93,7 @@ def _report(task: Task, life: lifecycle.Lifecycle, result: Dict[str, Any]) -> Di
         pid=found.pid if found is not None and found.alive else None,
         console_log=lifecycle.console_log_of(life.sighting),
         differences=life.differences,
+        xstate_shim=xstate.is_used(found.pid) if found is not None and found.alive and found.pid else None,
     )
     if life.stop is not None:
         result.update(stopped_by=life.stop.by, synced=life.stop.synced)

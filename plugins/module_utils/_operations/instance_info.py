@@ -21,7 +21,7 @@ from .._mconsole.states import Probe
 from .._task.task import Task
 from .perform import bug
 
-SCOPE = "host"
+SCOPE = "fleet"
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "gather_subset": {"type": "list", "elements": "str"},
 }

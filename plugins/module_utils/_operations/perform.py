@@ -36,7 +36,7 @@ def perform(
 
 
 def _dispatch(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: ReplySockets) -> Result:
-    if operation.SCOPE == "host":
+    if operation.SCOPE in ("host", "fleet"):
         return _run(operation, Task(params, check, sockets=sockets))
     if params.get("umids") is not None:
         return _run_many(operation, params, check, sockets)
@@ -66,7 +66,8 @@ def _run(operation: ModuleType, task: Task) -> Result:
         result: Result = operation.run(task)
     except Error as err:
         result = failure(err)
-        result["commands"] = list(err.facts.get("commands", ()))
+        if operation.SCOPE != "host":
+            result["commands"] = list(err.facts.get("commands", ()))
         result["changed"] = bool(err.facts.get("changed", False))
     if task.umid:
         result.setdefault("umid", task.umid)

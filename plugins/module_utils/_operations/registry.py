@@ -4,8 +4,8 @@
 
 """The operations: one file each, with ``SCOPE``, ``ARGUMENTS``, ``CONSTRAINTS`` and ``run(task)``.
 
-``SCOPE`` says what one run is about: ``console``, an instance that must be there; ``name``, a umid that need not be;
-``host``, the VM host as a whole.
+``SCOPE`` is what one run is about: ``console``, an instance that must exist; ``name``, a umid that need not exist;
+``fleet``, all instances of the VM host; ``host``, the VM host alone, without any console and so without ``commands``.
 """
 
 from __future__ import annotations

@@ -21,37 +21,37 @@ from typing import Any
 
 DOCUMENTATION = r"""
 ---
-short_description: Events of User-Mode Linux instances
+short_description: Receive events of User-Mode Linux instances
 description:
-  - Follows what the collectors of VM hosts write down, over ssh, each host over a connection of its own. See
-    M(uml.mconsole.collector) for how to start one, and M(uml.mconsole.event_info) for what an event is.
-  - An event has C(vm_host) in addition, the name of the host in O(hosts).
-  - It never ends by itself, since that would end the whole rulebook. A VM host that cannot be reached is told once, as
-    an event of type V(source_lost) with the reason, and tried again after 1, 2, 4 and so on up to 60 seconds;
-    V(source_restored) follows. What happened meanwhile is read from the journal then, and nothing is missed.
-  - What a guest has said may not become a template of a playbook that the event is handed to, so braces that would
-    begin one come with a space between them.
+  - Follows the journals of collectors on many VM hosts over ssh, with one connection to each host. Use
+    M(uml.mconsole.collector) to start a collector. M(uml.mconsole.event_info) describes the keys of an event.
+  - An event has the additional key C(vm_host), the name of the host in O(hosts).
+  - The source never ends by itself, because that would end the whole rulebook. If it cannot reach a VM host, it sends
+    one event of type V(source_lost) with the reason, and tries again after 1, 2, 4 and so on up to 60 seconds. When it
+    reaches the host again, it sends V(source_restored), and then all events that the journal recorded in the meantime.
+  - Text of a guest must not become a template of a playbook that receives the event. So the source puts a space between
+    braces that would start a template.
 options:
   hosts:
     description:
-      - The VM hosts. Each is a name for ssh, or a dict with C(host) and, for that host alone, any of the options below
-        and C(name), which is what C(vm_host) shall say.
+      - The VM hosts. Each is a name for ssh, or a dict with C(host). The dict can also have C(name), the value of
+        C(vm_host) in events, and any of the options below, which then apply to this host only.
     type: list
     required: true
   transport:
-    description: How they are reached. With V(local) the program runs on this machine.
+    description: How to reach the VM hosts. With V(local) the program runs on this machine.
     type: str
     choices: [ssh, local]
     default: ssh
   ssh_args:
-    description: Further words for ssh, such as C([-l, uml, -p, "2222"]).
+    description: Additional arguments for ssh, such as C([-l, uml, -p, "2222"]).
     type: list
     default: []
   python:
-    description: Python of the VM host.
+    description: The Python interpreter on the VM host, 3.8 or later.
     type: str
     default: python3
-  directory:
+  journal_dir:
     description: Directory of the journal, by default that of the user on the VM host.
     type: str
   umids:
@@ -61,7 +61,7 @@ options:
     description: Only events of these types.
     type: list
   severity:
-    description: Only events that are at least so severe.
+    description: Only events of this severity or worse.
     type: str
     choices: [debug, info, warning, error, critical]
     default: debug
@@ -70,8 +70,8 @@ options:
     type: str
   position_file:
     description:
-      - File of this machine in which is kept how far each host was read, so that a rulebook that is started again goes
-        on there. Without it, only what happens from the start on is told.
+      - File on this machine that records the position in the journal of each host, so that a restarted rulebook
+        continues there. Without it, the source sends only events that happen after its start.
     type: str
 """
 
@@ -98,13 +98,13 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _LINE = 1 << 20  # bytes
 _ROOT = Path(__file__).resolve().parents[4]
 _TEMPLATE = re.compile(r"\{(?=[{%#])")
-_FILTERS = ("directory", "umids", "types", "severity", "search")
+_FILTERS = ("journal_dir", "umids", "types", "severity", "search")
 _OPTIONS = {
     "hosts": list,
     "transport": str,
     "ssh_args": list,
     "python": str,
-    "directory": str,
+    "journal_dir": str,
     "umids": list,
     "types": list,
     "severity": str,
@@ -336,7 +336,7 @@ def _pack() -> ModuleType:
     """Return what packs the program for VM hosts; a rulebook knows this file by its path, not as part of a package."""
     name = "uml_mconsole_pack"
     if name not in sys.modules:
-        path = _ROOT / "plugins" / "plugin_utils" / "_pack.py"
+        path = _ROOT / "plugins" / "plugin_utils" / "_program.py"
         spec = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ask many VM hosts side by side, each in a process of its own that a deadline ends.
+
+Processes, since a connection plugin cannot be told to give up: when its time is over, the process is killed together
+with the ssh that it waits for. A process has no terminal, so that nobody is asked for a password in the background.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import connection
+from typing import Any, NamedTuple
+
+from ansible.errors import AnsibleError
+from ansible.utils.multiprocessing import context
+
+_FAREWELL = 2.0  # seconds that a process has to end by itself
+Job = Callable[[], dict[str, Any]]
+
+
+class Answer(NamedTuple):
+    """What a VM host answered, or why it did not, in one sentence."""
+
+    result: dict[str, Any]
+    error: str = ""
+
+
+class _Asked(NamedTuple):
+    """A process at work: the end of the pipe that it answers through, and when its time is over (monotonic)."""
+
+    process: Any
+    pipe: connection.Connection
+    deadline: float
+
+
+def ask(jobs: Mapping[str, Job], forks: int, timeout: float) -> dict[str, Answer]:
+    """Return what each job answered, at most ``forks`` at a time, each given ``timeout`` seconds from its start."""
+    waiting = list(reversed(list(jobs)))
+    answers: dict[str, Answer] = {}
+    with _running() as running:
+        while waiting or running:
+            while waiting and len(running) < forks:
+                name = waiting.pop()
+                running[name] = _start(jobs[name], timeout)
+            answers.update(_collect(running, timeout))
+    return {name: answers[name] for name in jobs}
+
+
+@contextlib.contextmanager
+def _running() -> Iterator[dict[str, _Asked]]:
+    """Lend the register of what runs; whatever is left in it when the user interrupts is ended."""
+    running: dict[str, _Asked] = {}
+    try:
+        yield running
+    finally:
+        for asked in running.values():
+            _end(asked)
+
+
+def _start(job: Job, timeout: float) -> _Asked:
+    pipe, writer = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(job, writer), daemon=True)
+    process.start()
+    writer.close()  # so that the pipe ends with the process
+    return _Asked(process, pipe, time.monotonic() + timeout)
+
+
+def _work(job: Job, writer: connection.Connection) -> None:
+    """Do a job in the process of its own."""
+    os.setsid()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    try:
+        answer = Answer(job())
+    except AnsibleError as err:
+        answer = Answer({}, str(err))
+    except Exception as err:
+        answer = Answer({}, f"a bug of the collection: {type(err).__name__}: {err}")
+    writer.send(tuple(answer))
+
+
+def _collect(running: dict[str, _Asked], timeout: float) -> dict[str, Answer]:
+    """Wait for the next answer or deadline and return what is there, taken out of the register."""
+    patience = min(asked.deadline for asked in running.values()) - time.monotonic()
+    ready = connection.wait([asked.pipe for asked in running.values()], max(0.0, patience))
+    answers = {}
+    for name, asked in list(running.items()):
+        if asked.pipe in ready:
+            answers[name] = _receive(asked)
+            _end(running.pop(name), _FAREWELL)
+        elif asked.deadline <= time.monotonic():
+            answers[name] = Answer({}, f"it did not answer within {timeout:g} s")
+            _end(running.pop(name))
+    return answers
+
+
+def _receive(asked: _Asked) -> Answer:
+    try:
+        return Answer(*asked.pipe.recv())
+    except EOFError:
+        return Answer({}, "the process that asked it ended without an answer")
+
+
+def _end(asked: _Asked, farewell: float = 0.0) -> None:
+    """End a process, done or out of time, with the ssh that it started; the ssh master stays for the tasks.
+
+    It is asked first, so that core can clean up a password that it has lent to ssh.
+    """
+    if not connection.wait([asked.process.sentinel], farewell):
+        children = _children(asked.process.pid)
+        asked.process.terminate()
+        for pid in children:
+            _kill(os.kill, pid)
+        connection.wait([asked.process.sentinel], _FAREWELL)
+    _kill(os.killpg, asked.process.pid)  # not reaped yet, so the number is still its own
+    asked.process.kill()
+    asked.process.join()
+    asked.pipe.close()
+
+
+def _children(pid: int) -> list[int]:
+    """Return the children of a process that has sessions of their own, as ssh has when it asks for a password."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
+            return [int(word) for word in stream.read().split()]
+    except OSError:  # ended, or no Linux
+        return []
+
+
+def _kill(kill: Callable[[int, int], None], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        kill(number, signal.SIGKILL)
