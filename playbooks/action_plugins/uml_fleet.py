@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Print what is known of a fleet: a table for people, JSON for programs. For the playbooks beside this file alone."""
+"""Show a fleet: a table for people, JSON for programs. Only for the playbook status."""
 
 from __future__ import annotations
 
@@ -15,37 +15,49 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils._instance_rows import Row, fact, is_disk, rows_of
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _output_file, _page_disks, _page_networks
+from ansible_collections.uml.mconsole.plugins.plugin_utils._instance_rows import Row, answer_of, fact, is_disk, rows_of
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WIDEST = 36  # what is longer is cut, so that one odd path does not push a table off the screen
 
 
 class ActionModule(ActionBase):
-    """Print the instances that the VM hosts told of."""
+    """Show the instances that the hosts of the play reported."""
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset(("seen", "instances", "format"))
+    _VALID_ARGS = frozenset(("format", "dest"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the rows, printed as well."""
+        """Print the rows, or write them to a file; return them."""
         result = super().run(tmp, task_vars)
         _checked, params = self.validate_argument_spec(
             argument_spec={
-                "seen": {"type": "dict", "required": True},
-                "instances": {"type": "list", "elements": "str", "default": []},
                 "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
+                "dest": {"type": "str"},
             }
         )
-        seen: dict[str, Row] = params["seen"]
-        rows = [row for host in seen for row in rows_of(host, seen[host], host in params["instances"])]
-        Display().display(json.dumps(rows, indent=2, default=str) if params["format"] == "json" else table(rows))
+        variables = task_vars or {}
+        hosts = variables["ansible_play_hosts_all"]
+        rows = [row for host in hosts for row in rows_of(answer_of(host, variables["hostvars"][host], "status"))]
+        text = json.dumps(rows, indent=2, default=str) if params["format"] == "json" else table(rows)
+        if params["dest"]:
+            return {**result, **self._write(params["dest"], text), "rows": rows}
+        Display().display(text)
         return {**result, "changed": False, "rows": rows}
+
+    def _write(self, dest: str, text: str) -> dict[str, Any]:
+        path = _output_file.place_of(dest)
+        text = f"{text.strip()}\n"
+        changed = _output_file.read(path) != text
+        if changed and not self._task.check_mode:
+            _output_file.replace(path, text)
+        return {"changed": changed, "dest": str(path)}
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return rows as lines of aligned columns, what needs a word of explanation below them."""
+    """Return rows as lines of aligned columns, with what needs an explanation below them."""
     if not rows:
         return "\nNo instances.\n"
     names = Counter((row["host"], row["umid"]) for row in rows)
@@ -55,11 +67,11 @@ def table(rows: Sequence[Row]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ["-" * width for width in widths])
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
-    notes = [f"{row['host']} {row['umid']}: {row['state_reason']}" for row in rows if _needs_a_word(row)]
+    notes = [f"{row['host']} {row['umid']}: {row['state_reason']}" for row in rows if _needs_explanation(row)]
     return "\n".join(["", *text, *([""] if notes else []), *map(_plain, notes), ""])
 
 
-def _needs_a_word(row: Row) -> bool:
+def _needs_explanation(row: Row) -> bool:
     return row.get("state") not in ("running", "paused") and bool(row.get("state_reason"))
 
 
@@ -69,16 +81,23 @@ def _clean(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """Return text of a guest without what a terminal would obey."""
+    """Return text of a guest without what controls a terminal."""
     return _UNPRINTABLE.sub("?", str("" if value is None else value))
 
 
-# The cells: what they say when nothing is known is a dash.
+# The cells. An empty one becomes a dash.
 
 
 def _name(row: Row) -> str:
     """Return the umid, and where it is when the host has two of that name."""
-    return f"{row['umid']} in {row['uml_dir']}" if row["ambiguous"] else str(row["umid"])
+    is_ambiguous = row["ambiguous"] and row.get("uml_dir")
+    return f"{row['umid']} in {row['uml_dir']}" if is_ambiguous else str(row["umid"])
+
+
+def _image(row: Row) -> str:
+    """Return the file that the guest's root comes from: its backing file, its image, or its initrd."""
+    root = _page_disks.root_of(row)
+    return (root["base"] or root["file"]) if root else _page_disks.initrd_of(row)
 
 
 def _memory(row: Row) -> str:
@@ -102,7 +121,7 @@ def _load(row: Row) -> str:
 
 def _disks(row: Row) -> str:
     disks = fact(row, "uml", "disks") or {}
-    return " ".join(f"{name}{_size(each)}" for name, each in sorted(disks.items()) if is_disk(each))
+    return " ".join(f"{name}{_size(disk)}" for name, disk in sorted(disks.items()) if is_disk(disk))
 
 
 def _size(disk: Row) -> str:
@@ -110,6 +129,15 @@ def _size(disk: Row) -> str:
     if not disk.get("listed", True):
         return "(?)"  # set, and the guest has none: a ghost, or a file without a size
     return f"({size >> 20}M)" if isinstance(size, int) and size else ""
+
+
+def _networks(row: Row) -> str:
+    return " ".join(_network(_page_networks.attachment_of(attachment)) for attachment in row.get("networks") or ())
+
+
+def _network(attachment: Row) -> str:
+    interface = f"{attachment['interface']}=" if attachment["interface"] else ""
+    return f"{interface}{attachment['name']}{'(down)' if attachment['is_open'] is False else ''}"
 
 
 def _consoles(row: Row) -> str:
@@ -122,9 +150,11 @@ COLUMNS: tuple[tuple[str, Callable[[Row], Any]], ...] = (
     ("INSTANCE", _name),
     ("STATE", lambda row: row["state"]),
     ("KERNEL", lambda row: row.get("kernel")),
+    ("IMAGE", _image),
     ("MEMORY", _memory),
     ("UPTIME", _uptime),
     ("LOAD", _load),
     ("DISKS", _disks),
+    ("NETWORKS", _networks),
     ("CONSOLES", _consoles),
 )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Print the events of one host as they come. For the playbook beside this file alone."""
+"""Show the events of one host as they come. Only for the playbook watch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible import constants as C
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.uml.mconsole.plugins.module_utils._guest.console_log import harmless
 from ansible_collections.uml.mconsole.plugins.module_utils._journal import event_filter
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _output_file
 
 Event = Mapping[str, Any]
 
@@ -35,7 +36,7 @@ _COLOURS = {
 
 
 class Lost(Exception):
-    """The host does not answer at the moment."""
+    """The host does not answer now."""
 
 
 class ActionModule(ActionBase):
@@ -45,7 +46,7 @@ class ActionModule(ActionBase):
     _requires_connection = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Print events until the time is up, if ever; return how many, or why there are none."""
+        """Show events until the time is up; return how many, or why there are none."""
         result = super().run(tmp, task_vars)
         self._vars = task_vars or {}
         self._read_arguments()
@@ -59,13 +60,17 @@ class ActionModule(ActionBase):
     def _read_arguments(self) -> None:
         filters = ("umids", "types", "severity", "search", "since", "journal_dir")
         own: dict[str, Any] = {
-            "umids": {"type": "list", "elements": "str"},
+            "umids": {"type": "raw"},
+            "types": {"type": "raw"},
             "last": {"type": "int", "default": 10},
             "seconds": {"type": "float", "default": 0.0},
             "format": {"type": "str", "choices": ["line", "json"], "default": "line"},
+            "dest": {"type": "str"},
         }
         _checked, params = self.validate_argument_spec(argument_spec={**event_filter.ARGUMENTS, **own})
+        params = {**params, "umids": words_of("umids", params["umids"]), "types": words_of("types", params["types"])}
         self._filter = {name: params[name] for name in filters if params.get(name) is not None}
+        self._dest = _output_file.place_of(params["dest"]) if params["dest"] else None
         self._last, self._format = params["last"], params["format"]
         self._end = time.monotonic() + params["seconds"] if params["seconds"] > 0 else float("inf")
         self._host = str(self._vars["inventory_hostname"])
@@ -84,16 +89,18 @@ class ActionModule(ActionBase):
         return int(answer["position"])
 
     def _round(self, position: int) -> int:
-        """Wait for an event, show what has come, and return the position behind it."""
+        """Wait for an event, show the events that came, and return the position behind them."""
         try:
             self._await(position)
             return self._catch_up(position)
+        except AnsibleActionFail:
+            raise  # this machine cannot write the file
         except (Lost, AnsibleError) as err:
             self._pause(err)
             return position
 
     def _await(self, position: int) -> None:
-        """Return when an event has come, or after a while; it is read with its like by another order."""
+        """Return when an event has come, or after a while; another order reads it and all that came with it."""
         if self._tries:
             return  # first see whether it is back
         answer = self._order("event_wait", after=position, wait_timeout=max(min(_WAIT, self._left()), 0.0))
@@ -116,7 +123,7 @@ class ActionModule(ActionBase):
         return position
 
     def _order(self, module: str, **more: Any) -> dict[str, Any]:
-        """Return the answer of a module of this collection, by whatever way its tasks go on this host."""
+        """Return the answer of a module of this collection, by the way that tasks take to this host."""
         task = self._task.copy()
         task.action = f"uml.mconsole.{module}"
         task.args = {**self._filter, **more}
@@ -147,12 +154,28 @@ class ActionModule(ActionBase):
     def _show(self, found: list[Event]) -> None:
         for event in found:
             text = line_of(self._host, event) if self._format == "line" else json_of(self._host, event)
-            Display().display(text, color=_COLOURS.get(str(event.get("severity"))))
+            if self._dest is not None:
+                _output_file.append(self._dest, text)
+            else:
+                Display().display(text, color=_COLOURS.get(str(event.get("severity"))))
         self._shown += len(found)
 
     def _say(self, what: str, level: str) -> None:
         colour = {"ok": C.COLOR_OK, "warn": C.COLOR_WARN, "error": C.COLOR_ERROR}[level]
         Display().display(one_line(f"--- {self._host} {what}"), color=colour, stderr=self._format == "json")
+
+
+def words_of(option: str, value: Any) -> list[str] | None:
+    """Return a list of text, or text with commas, as a list.
+
+    :raises AnsibleActionFail: when it is neither, as what YAML does not read as text (007, no, 1.10)
+    """
+    if value is None or value == "":
+        return None
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise AnsibleActionFail(f"watch_{option} is not text or a list of text, found {value!r}; write names in quotes")
+    return [word.strip() for word in words]
 
 
 def line_of(host: str, event: Event) -> str:

@@ -50,7 +50,7 @@ options:
       - The VM hosts to ask, a list of names such as V(vm1.example.org), V(vm1:2222) or V(vm[01:20].example.org).
       - With variables it is a dictionary, each name with the dictionary of its variables, such as C(ansible_host),
         C(ansible_user) and C(ansible_become).
-      - The variables of a host that an earlier source of the inventory has are known here, too; those given here win.
+      - Hosts of earlier inventory sources keep their variables. Variables in this file take precedence.
     type: raw
   vm_host_groups:
     description: Groups of earlier sources of the inventory whose hosts are also VM hosts to ask.

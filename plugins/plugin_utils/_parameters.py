@@ -18,8 +18,6 @@ from ansible_collections.uml.mconsole.plugins.module_utils._operations import re
 
 from . import _identity
 
-COLLECTION = "uml.mconsole."
-
 
 def check(name: str, arguments: Mapping[str, Any]) -> None:
     """Refuse options that the module does not have, and umids that are not text.
@@ -28,9 +26,9 @@ def check(name: str, arguments: Mapping[str, Any]) -> None:
     """
     spec = _arguments.argument_spec(registry.load(name))["argument_spec"]
     aliases = {alias for option in spec.values() for alias in option.get("aliases", ())}
-    unknown = [option for option in _given(arguments) if option not in spec and option not in aliases]
-    if unknown:
-        raise AnsibleError(_unknown_option(name, unknown[0], [*spec, *aliases]))
+    for option in _given(arguments):
+        if option not in spec and option not in aliases:
+            raise AnsibleError(f"uml.mconsole.{name} has no option {option!r}; {_hint(option, [*spec, *aliases])}")
     _identity.check_named(arguments)
 
 
@@ -61,8 +59,7 @@ def _without_fallback(option: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in option.items() if key != "fallback"}
 
 
-def _unknown_option(name: str, option: str, known: Iterable[str]) -> str:
+def _hint(option: str, known: Iterable[str]) -> str:
     options = sorted(known)
     close = difflib.get_close_matches(option, options, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"its options are {', '.join(options)}"
-    return f"{COLLECTION}{name} has no option {option!r}; {hint}"
+    return f"did you mean {close[0]!r}?" if close else f"its options are {', '.join(options)}"

@@ -351,8 +351,9 @@ def test_other_settings_restart_it_and_those_not_given_are_kept(running: Collect
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"patterns": [{"name": "x", "regex": "("}]}, "no regular expression"),
     ({"patterns": [{"name": "x", "regex": "a"}, {"name": "x", "regex": "b"}]}, "given twice"),
-    ({"event_rate": -1}, "expected a number"),
-    ({"size": "much"}, "no size"),
+    ({"event_rate": -1}, "expected events per second"),
+    ({"journal_size": "much"}, "not a size"),
+    ({"journal_size": 64}, "did you mean 64M"),
     ({"journal_dir": "/proc/nowhere"}, "cannot be made"),
     ({"uml_dirs": ["here"]}, "relative path"),
 ]
@@ -411,7 +412,7 @@ def test_a_user_collects_with_its_own_means(
         assert collector["journal_dir"] == str(home / ".local/state/uml-mconsole")
         assert [(each["umid"], each["notifications"]) for each in collector["instances"]] == [("u", True)]
         guest.guest("i=0; while [ $i -lt 500 ]; do echo mine $i > /proc/mconsole; i=$((i+1)); done")
-        found = run("event_info", types=["message"], limit=500)["events"]
+        found = run("event_info", types=["message"], limit=500, order="oldest")["events"]
         assert [each["data"] for each in found] == [f"mine {number}" for number in range(500)]
         assert operate("instance_info", uml_dir=str(home / ".uml"))["instances"][0]["collector_coverage"][
             "notifications"

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _page, _page_model
+from ansible_collections.uml.mconsole.plugins.plugin_utils._instance_rows import Answer
 from support import ansible, browser, fleets, uml
 from support import guest as guests
 from support.browser import Browser
@@ -58,7 +59,8 @@ class Lab:
 
     def page(self, dest: Path, inventory: dict[str, Any] | None = None, **options: Any) -> tuple[bool, str]:
         """Run the playbook; return whether it says that it changed the page, and what is in that then."""
-        words = ["-e", f"dest={dest}", "-e", f"journal={self.collector.directory}"]
+        options.setdefault("env", {"ANSIBLE_STRATEGY": "host_pinned"})  # the playbook has its own
+        words = ["-e", f"fleet_page_dest={dest}", "-e", f"fleet_page_journal_dir={self.collector.directory}"]
         hosts = inventory or self.vm_hosts
         done = ansible.run_playbook("uml.mconsole.fleet_page", hosts, home=self.home, extra_args=words, **options).ok()
         (written,) = [task for task in done.tasks if task.task == "Write the page"]
@@ -193,7 +195,7 @@ def web() -> Iterator[Browser]:
         yield found
 
 
-def write(answers: list[_page_model.Answer], folder: Path) -> Path:
+def write(answers: list[Answer], folder: Path) -> Path:
     """Write the page of a fleet that is not there."""
     path = folder / "fleet.html"
     model = _page_model.build(answers)

@@ -19,7 +19,8 @@ import pytest
 import yaml
 
 from ansible_collections.uml.mconsole.plugins.inventory.instances import EXAMPLES
-from support import ansible, processes, uml
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.states import STATES
+from support import ansible, processes, uml, vmhost
 from support.wait import wait_until
 
 EVIL = "{{lookup('pipe','id>/tmp/uml-owned')}}"  # fits into a hostname, and has no space for the kernel to stop at
@@ -265,6 +266,20 @@ def test_an_instance_of_somebody_else_can_be_had_by_becoming_its_owner(fleet, co
     config = configure(vm_hosts, states=["running", "unknown"])
     run = ansible.adhoc("db0", "ansible.builtin.raw", "version", config, home=ansible_home).ok()
     assert run.only("db0").result["stdout"].startswith("Linux db0 ")
+
+
+def test_an_instance_whose_process_is_hidden_is_unknown(make_user, launch_guest, configure, ansible_home, uml_dir):
+    """On a VM host whose /proc is mounted with hidepid=2, as an ordinary user: it runs, and is not stale."""
+    launch_guest("hidden")
+    launch_guest("gone").kill()
+    login = make_user("invhid")
+    hide = ("unshare", "-m", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "sh")
+    with vmhost.VmHost(login, inside=hide) as host:
+        config = configure({"vm1": host.inventory_vars()}, uml_dir=str(uml_dir), states=list(STATES))
+        listed, _said = listing(config, ansible_home)
+        ansible.close_connections(ansible_home)
+    assert (hosts(listed, "uml_unknown"), hosts(listed, "uml_stale")) == (["hidden"], ["gone"])
+    assert "hidepid" in listed["_meta"]["hostvars"]["hidden"]["uml_state_reason"]
 
 
 # Names.

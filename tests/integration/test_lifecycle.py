@@ -624,11 +624,11 @@ def test_a_user_starts_an_instance_in_the_own_home(make_user: Any, root: Any, um
     assert Path(f"/proc/{started['pid']}").owner() == user
     pointed_out = good(operate("instance", umid="mine", state="absent"))
     assert not pointed_out["changed"]
-    assert f"{user} runs an instance mine in {home}/.uml" in pointed_out["warnings"][0]
+    assert f"{user} runs another instance mine in {home}/.uml" in pointed_out["warnings"][0]
     together = good(operate("instance", umids=["min[e]"], state="absent"))
     assert (together["changed"], together["instances"]) == (False, {})
     assert together["warnings"] == [
-        f"instances of other users match, which are not meant without uml_dir: {home}/.uml/mine"
+        f"instances in other directories match as well; without uml_dir they are left out: {home}/.uml/mine"
     ]
     assert good(operate_as(user, "instance", umid="mine", state="absent", stop_methods=["halt"]))["changed"]
 

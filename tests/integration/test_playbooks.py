@@ -42,12 +42,17 @@ def play(vm_host, uml_dir, ansible_home):
         words = [
             word
             for key in list(options)
-            if key not in ("check", "diff")
+            if key not in ("check", "diff", "env")
             for word in ("-e", f"{key}={options.pop(key)}")
         ]
         return ansible.run_playbook(f"uml.mconsole.{name}", hosts, home=ansible_home, extra_args=words, **options)
 
     return play
+
+
+def flat(run: ansible.Result) -> str:
+    """Return what was printed on one line: some versions of Ansible wrap what they print."""
+    return " ".join(str(run).split())
 
 
 def table(run: ansible.Result) -> dict[str, str]:
@@ -64,7 +69,7 @@ def table(run: ansible.Result) -> dict[str, str]:
 @pytest.mark.smoke
 def test_the_table_tells_how_each_instance_is(play, launch_guest, uml_dir):
     disk = guests.ext4_image(uml_dir / "disk")
-    launch_guest("well", f"ubd1={disk}", "con3=pts")
+    launch_guest("well", f"ubd1={disk}", "con3=pts", "vec0:transport=raw,ifname=lo")
     launch_guest("paused").request("stop")
     hung = launch_guest("hung")
     processes.stop(hung.pid)
@@ -75,7 +80,8 @@ def test_the_table_tells_how_each_instance_is(play, launch_guest, uml_dir):
         os.kill(hung.pid, signal.SIGCONT)
     rows = table(run)
     assert sorted(rows) == ["gone -", "vm1 hung", "vm1 paused", "vm1 well"]
-    assert re.fullmatch(r"running \d+\.\d+\.\d+ \d+/\d+ MB \d+s \d\.\d\d ubd0\S* ubd1\(8M\) con3=pts", rows["vm1 well"])
+    shown = r"running \d+\.\d+\.\d+ \S+\.gz \d+/\d+ MB \d+s \d\.\d\d ubd0\S* ubd1\(8M\) vec0=lo con3=pts"
+    assert re.fullmatch(shown, rows["vm1 well"])
     assert rows["vm1 paused"].startswith("paused ")
     assert rows["vm1 hung"].startswith("hung ")
     assert rows["gone -"].startswith("unreachable ")
@@ -83,13 +89,49 @@ def test_the_table_tells_how_each_instance_is(play, launch_guest, uml_dir):
     assert re.search(r"^gone -: .*Connection refused", run.stdout, re.MULTILINE | re.DOTALL)
 
 
-def test_the_table_is_json_for_programs_and_tells_of_instance_hosts(play, launch_guest):
+@pytest.mark.parametrize("strategy", ["linear", "free", "host_pinned"])
+def test_programs_get_a_file_of_json_whatever_the_strategy(play, launch_guest, tmp_path, strategy):
+    """Instance hosts have the VM host's name as their host; variables of other playbooks do nothing."""
     launch_guest("here")
-    run = play("status", "here", "nowhere", format="json").ok()
-    text = run.stdout[run.stdout.index("\n[") : run.stdout.index("\n]") + 2]
-    rows = {row["host"]: row for row in json.loads(text)}
+    dest = tmp_path / "fleet.json"
+    others = {"format": "table", "target": "nobody", "dest": str(tmp_path / "other")}
+    hosts = {"here": {**others, "uml_vm_host": "vm9"}, "nowhere": others}
+    options = {"status_format": "json", "status_dest": dest, "env": {"ANSIBLE_STRATEGY": strategy}}
+    run = play("status", "here", "nowhere", more=hosts, **options).ok()
+    rows = {row["umid"]: row for row in json.loads(dest.read_text())}
     assert (rows["here"]["state"], rows["nowhere"]["state"]) == ("running", "absent")
+    assert (rows["here"]["host"], rows["here"]["inventory_hostname"]) == ("vm9", "here")
     assert rows["here"]["facts"]["hostname"] == "here"
+    assert run.task("here", "Show them").changed
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_table_in_a_file_and_what_cannot_be_one(play, launch_guest, tmp_path):
+    launch_guest("here")
+    dest = tmp_path / "fleet.txt"
+    play("status", "here", status_dest=dest, check=True).ok()
+    assert not dest.exists()
+    play("status", "here", status_dest=dest).ok()
+    assert dest.read_text().startswith("HOST ")
+    run = play("status", "here", status_dest=tmp_path)
+    assert f"{tmp_path} is a directory; expected the name of a file" in " ".join((run.stdout + run.stderr).split())
+
+
+@pytest.mark.smoke
+def test_the_inventorys_directory_is_where_status_looks(launch_guest, vm_host, uml_dir, ansible_home, tmp_path):
+    """Another directory of the VM host has an instance, too; with --limit, HOST is the VM host still."""
+    launch_guest("mine")
+    other = uml_dir / "other"
+    other.mkdir()
+    launch_guest("theirs", uml_dir=other)
+    config = tmp_path / "lab.uml.yml"
+    vm_hosts = {"vm1": vm_host.inventory_vars()}
+    options = {"plugin": "uml.mconsole.instances", "vm_hosts": vm_hosts, "uml_dir": str(uml_dir)}
+    config.write_text(yaml.safe_dump(options))
+    run = ansible.run_playbook("uml.mconsole.status", str(config), home=ansible_home).ok()
+    assert list(table(run)) == ["vm1 mine"]
+    run = ansible.run_playbook("uml.mconsole.status", str(config), home=ansible_home, extra_args=["-l", "mine"]).ok()
+    assert list(table(run)) == ["vm1 mine"]
 
 
 def test_a_guest_cannot_write_to_the_terminal_by_its_name(play, launch_guest):
@@ -201,7 +243,7 @@ def test_a_crashed_instance_is_reported_although_the_inventory_does_not_have_it(
     assert "Kernel panic" in (panicked / "console.txt").read_text()
     run = play("crash_report", more={"vm1": {}}, crash_report_umid="other", crash_report_directory=tmp_path)
     assert run.rc != 0
-    assert "no instance other in the inventory, nor on a VM host that matches all (looked at: vm1)" in str(run)
+    assert "no instance other in the inventory, nor on a VM host that matches all (looked at: vm1)" in flat(run)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -265,7 +307,7 @@ def test_a_backup_says_which_vm_host_could_not_be_asked(vm_host, launch_guest, u
     inventory = str(ansible_home / "lab.uml.yml")
     run = ansible.run_playbook("uml.mconsole.backup", inventory, home=ansible_home, extra_args=words)
     assert run.rc != 0
-    assert "vm2 could not be asked for instances; nothing of theirs was backed up" in str(run)
+    assert "vm2 could not be asked for instances; nothing of theirs was backed up" in flat(run)
     assert len(list(copies.glob("web1/*/web1-ubd1.img"))) == 1
     limited = ["--limit", "web1", *words]
     ansible.run_playbook("uml.mconsole.backup", inventory, home=ansible_home, extra_args=limited).ok()
@@ -283,20 +325,20 @@ def test_a_playbook_that_finds_nothing_to_do_fails(play, name):
     """There are hosts, and none is of the kind that it is about; then no host matches; then there are no hosts."""
     run = play(name, more={"vm1": {}})
     assert run.rc != 0
-    assert "none of the 1 hosts that match 'all'" in str(run)
+    assert "none of the 1 hosts that match 'all'" in flat(run)
     run = play(name, more={"vm1": {}}, **{f"{name}_target": "nobody"})
     assert run.rc != 0
-    assert "no host of the inventory matches 'nobody'" in str(run)
+    assert "no host of the inventory matches 'nobody'" in flat(run)
     run = play(name)
     assert run.rc != 0
-    assert "no host of the inventory matches 'all'" in str(run)
+    assert "no host of the inventory matches 'all'" in flat(run)
 
 
 @pytest.mark.parametrize("name", [*ABOUT_INSTANCES, *ABOUT_VM_HOSTS, "demo"])
 def test_a_misspelt_option_is_refused(play, name):
     run = play(name, more={"vm1": {}}, **{f"{name}_taget": "web1"})
     assert run.rc != 0
-    assert f"no option {name}_taget; did you mean {name}_target?" in str(run)
+    assert f"no option {name}_taget; did you mean {name}_target?" in flat(run)
     run = play(name, more={"vm1": {}}, target="web1")
     assert run.rc != 0
-    assert f"no option target; did you mean {name}_target?" in str(run)
+    assert f"no option target; did you mean {name}_target?" in flat(run)

@@ -268,12 +268,71 @@ def test_a_debian_boots_has_its_address_and_ends_in_order(lab):
     assert (stopped["commands"], stopped["stopped_by"], stopped["synced"]) == (["cad"], "shutdown", True)
 
 
+def test_a_misspelt_default_is_refused(lab):
+    run = lab.apply(ten(), defaults={"memroy": "128M"})
+    assert run.rc != 0
+    assert "instances_defaults has the unknown option 'memroy'; did you mean 'memory'?" in str(run)
+    assert lab.boots() == {}
+
+
+def test_a_number_is_a_name_and_what_looks_other_in_yaml_is_refused(lab):
+    """101 is pruned by no run; of 007 nobody would know that it is 7."""
+    fleet = [{"umid": 101, "devices": {"con2": "pts"}}, {"umid": "web1"}]
+    lab.apply({"vm-a": fleet}, prune=True, hosts="vm-a").ok()
+    boots = lab.boots()
+    assert sorted(boots) == ["101", "web1"]
+    assert changes(lab.apply({"vm-a": fleet}, prune=True, check=True, hosts="vm-a")) == {}
+    assert changes(lab.apply({"vm-a": fleet}, prune=True, hosts="vm-a")) == {}
+    assert lab.boots() == boots
+    more = [{"umid": 101, "devices": {"con2": "pts", "con3": "pts"}}]
+    for check in (True, False):
+        told = lab.apply({"vm-a": more}, prune=True, check=check, hosts="vm-a")
+        assert changes(told) == {"End what is no longer declared": [], DEVICES: ["101"]}
+    assert sorted(lab.boots()) == ["101"]
+
+
+def test_a_declared_option_that_takes_a_restart_is_warned_of(lab):
+    one: Fleet = {"vm-a": [{"umid": "web1"}]}
+    lab.apply(one, hosts="vm-a").ok()
+    run = lab.apply(one, hosts="vm-a", defaults={"memory": "144M"}).ok()
+    assert changes(run) == {}
+    said = " ".join(str(run).split())
+    assert "[WARNING]: web1 runs otherwise than declared: memory mem=128M -> mem=144M" in said
+    assert "[WARNING]" not in str(lab.apply(one, hosts="vm-a"))
+
+
+def test_instances_start_as_declared_and_restart_one_by_one(lab):
+    """The next one is left alone when one does not come back."""
+    names = ["zeta", "alpha", "mid"]
+    fleet = [{"umid": umid, "kernel_args": [f"order={umid}"]} for umid in names]
+    lab.apply({"vm-a": fleet}, hosts="vm-a").ok()
+    started = {umid: (lab.folder / "vm-a" / "u" / umid / "mconsole").stat().st_ctime_ns for umid in names}
+    assert sorted(names, key=lambda umid: started[umid]) == names
+
+    alike = [
+        {"umid": umid, "memory": "144M", "restart": "when_required", "root": {"initrd": "{{ place }}/{umid}.gz"}}
+        for umid in names
+    ]
+    for umid in names:
+        shutil.copy(guests.initrd(), lab.folder / "vm-a" / f"{umid}.gz")
+    (lab.folder / "vm-a" / "alpha.gz").write_bytes(b"not an initrd")
+    boots = lab.boots()
+    run = lab.apply({"vm-a": alike}, hosts="vm-a")
+    assert run.rc != 0
+    assert "Kernel panic" in str(run)
+    assert "failed_when" not in str(run)
+    after = lab.boots()
+    assert sorted(after) == ["mid", "zeta"]
+    assert [umid for umid in after if after[umid] != boots[umid]] == ["zeta"]
+
+
 @pytest.mark.parametrize(
     ("fleet", "complaint"),
     [
-        ([{"umid": ".."}], "each umid once"),
-        ([{"umid": "a"}, {"umid": "a"}], "each umid once"),
-        ([{"umid": "a/b"}], "each umid once"),
+        ([{"umid": ".."}], "umid '..' is not a name for an instance"),
+        ([{"umid": "a"}, {"umid": "a"}], "umid a is declared twice"),
+        ([{"umid": "a/b"}], "umid 'a/b' is not a name for an instance"),
+        ([{"umid": False}], "for YAML reads it as False; write it in quotes"),
         ([{"name": "a"}], "missing required arguments: umid"),
         ([{"umid": "a", "colour": "red"}], "instances_fleet.colour"),
         ([{"umid": "a", "state": "asleep"}], "value of state must be one of"),

@@ -48,7 +48,6 @@ def inventory(vm_host: VmHost, uml_dir: Path) -> dict[str, dict[str, Any]]:
     web1 = {"umid": "web1", "root": {"initrd": str(guests.initrd())}, "memory": "128M"}
     return {
         "vm1": {**reach, "instances_fleet": [web1], "instances_uml_dir": str(uml_dir)},
-        "web1": {**reach, "ansible_connection": "uml.mconsole.mconsole"},
     }
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,8 @@ def watch(ansible_home: Path, collect: Collecting) -> Iterator[Callable[..., Ter
         def start(inventory: dict[str, Any], **variables: Any) -> Terminal:
             (ansible_home / "ansible.cfg").write_text("")
             path = ansible._write_inventory(ansible_home, inventory)
-            given = {"journal": collect.directory, **variables}
-            words = [word for key, value in given.items() for word in ("-e", f"{key}={value}")]
+            given = {"journal_dir": collect.directory, **variables}
+            words = [word for key, value in given.items() for word in ("-e", f"watch_{key}={value}")]
             env = {**ansible.environment(ansible_home), "ANSIBLE_FORCE_COLOR": "true", "UMLT_RESULTS": os.devnull}
             del env["ANSIBLE_NOCOLOR"]
             env.pop("NO_COLOR", None)
@@ -161,12 +161,24 @@ def test_a_lost_vm_host_is_told_and_costs_no_event(
 def play(vm_host: VmHost, ansible_home: Path, collect: Collecting) -> Callable[..., ansible.Result]:
     """Lend `play(hosts, forks=5, **variables)`: the playbook, for a second, on hosts with further variables."""
 
-    def play(hosts: dict[str, dict[str, Any]], forks: int = 5, **variables: Any) -> ansible.Result:
+    def play(
+        hosts: dict[str, dict[str, Any]],
+        forks: int = 5,
+        env: dict[str, str] | None = None,
+        extra: Sequence[str] = (),
+        **variables: Any,
+    ) -> ansible.Result:
         inventory = {name: {**vm_host.inventory_vars(), **more} for name, more in hosts.items()}
-        given = {"seconds": 1, "journal": collect.directory, **variables}
-        words = [word for key, value in given.items() for word in ("-e", f"{key}={value}")]
+        given = {"seconds": 1, "journal_dir": collect.directory, **variables}
+        words = [word for key, value in given.items() for word in ("-e", f"watch_{key}={value}")]
         return ansible.run_playbook(
-            "uml.mconsole.watch", inventory, forks=forks, home=ansible_home, extra_args=words, timeout=TIME
+            "uml.mconsole.watch",
+            inventory,
+            forks=forks,
+            home=ansible_home,
+            extra_args=[*words, *extra],
+            timeout=TIME,
+            env=env,
         )
 
     return play
@@ -208,8 +220,8 @@ def test_what_is_shown_can_be_chosen(play, collect: Collecting, launch_guest) ->
         ({"severity": "worse"}, "value of severity must be one of: debug, info"),
         ({"search": "("}, "search is no regular expression: '('"),
         (
-            {"journal": "/proc/1/mem/x", "forks": 1},
-            "Each of the 2 hosts needs a fork for itself, and there are 1: say -f 2",
+            {"journal_dir": "/proc/1/mem/x", "forks": 1},
+            "2 hosts need as many forks, found 1; set -f 2",
         ),
     ],
 )
@@ -217,6 +229,34 @@ def test_nonsense_is_named_at_once(play, variables: dict[str, Any], said: str) -
     run = play({"vm1": {}, "vm2": {}}, **variables)
     assert run.rc != 0
     assert said in run.stdout + run.stderr
+
+
+def test_programs_get_a_file_of_json_lines(play, launch_guest, collect: Collecting, tmp_path: Path) -> None:
+    """With a strategy of the user's own, and variables of other playbooks in the inventory; a second run adds to it."""
+    for umid in ("web1", "db1"):
+        launch_guest(umid, notify=collect.notify)
+        collect.wait("message", umid, "up")
+    dest = tmp_path / "events.jsonl"
+    others = {"format": "line", "severity": "critical", "types": "panic", "last": 0, "seconds": 600}
+    for count in (4, 8):
+        run = play(
+            {"vm1": others}, types="boot,message", format="json", dest=dest, env={"ANSIBLE_STRATEGY": "free"}
+        ).ok()
+        lines = [json.loads(line) for line in dest.read_text().splitlines()]
+        assert sorted({(line["umid"], line["type"]) for line in lines}) == [
+            (umid, kind) for umid in ("db1", "web1") for kind in ("boot", "message")
+        ]
+        assert len(lines) == count
+        assert '"umid"' not in run.stdout
+
+
+def test_a_umid_that_is_not_text_is_refused(play, tmp_path: Path) -> None:
+    """As YAML reads it: 007 would be another name."""
+    path = tmp_path / "vars.yml"
+    path.write_text("watch_umids: [web1, 007]\n")
+    run = play({"vm1": {}}, extra=["-e", f"@{path}"])
+    assert run.rc != 0
+    assert "watch_umids is not text or a list of text, found" in " ".join((run.stdout + run.stderr).split())
 
 
 def test_silence_for_want_of_a_collector_is_told(play, collect: Collecting) -> None:

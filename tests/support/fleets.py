@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils._page_model import Answer
+from ansible_collections.uml.mconsole.plugins.plugin_utils._instance_rows import Answer
 
 Row = dict[str, Any]
 START = 1767225600

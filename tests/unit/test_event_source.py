@@ -218,14 +218,18 @@ def test_a_guest_cannot_smuggle_a_template_into_a_playbook(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ({}, "hosts names no VM host"),
-        ({"hosts": []}, "hosts names no VM host"),
+        ({}, "hosts is empty; expected the names of VM hosts"),
+        ({"hosts": []}, "hosts is empty; expected the names of VM hosts"),
         ({"hosts": "vm1"}, "hosts is 'vm1'; expected a list"),
         ({"hosts": ["vm1", "vm1"]}, "hosts names vm1 twice"),
         ({"hosts": [{"name": "x"}]}, "a host is .*; expected a name for ssh, or a dict with host"),
         ({"hosts": ["-oProxyCommand=id"]}, "expected a name for ssh"),
-        ({"hosts": [{"host": "vm1", "pyhton": "x"}]}, "of host vm1: unknown option 'pyhton'; known: "),
+        ({"hosts": [{"host": "vm1", "pyhton": "x"}]}, "of host vm1: unknown option 'pyhton'; expected one of "),
         ({"hosts": ["vm1"], "types": "panic"}, "types is 'panic'; expected a list"),
+        ({"hosts": [7]}, "a host is 7; expected a name for ssh.*; write numbers in quotes"),
+        ({"hosts": [{"host": "vm1", "name": 7}]}, "expected a name for ssh"),
+        ({"hosts": ["vm1"], "umids": ["web1", 7]}, "umids has 7, which YAML does not read as text; write it in quotes"),
+        ({"hosts": [{"host": "vm1", "umids": [False]}]}, "of host vm1: umids has False, which YAML"),
         ({"hosts": ["vm1"], "transport": "docker"}, "transport is 'docker'; expected ssh or local"),
     ],
 )

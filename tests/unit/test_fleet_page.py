@@ -20,8 +20,15 @@ from ansible.errors import AnsibleActionFail
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _page, _page_diagram, _page_model
-from ansible_collections.uml.mconsole.plugins.plugin_utils._page_model import Answer
+from ansible_collections.uml.mconsole.plugins.plugin_utils import (
+    _instance_rows,
+    _output_file,
+    _page,
+    _page_diagram,
+    _page_model,
+    _page_states,
+)
+from ansible_collections.uml.mconsole.plugins.plugin_utils._instance_rows import Answer
 from ansible_collections.uml.mconsole.plugins.plugin_utils._page_text import clean, clean_lines, natural, size, when
 from support import fleets
 from support.fleets import event, network, row, vm_host
@@ -214,11 +221,11 @@ def test_what_is_not_well_is_told_first_with_its_reason() -> None:
 
 def test_every_state_is_a_word_and_a_mark_as_well_as_a_colour() -> None:
     text = page(*fleets.fleet(20))
-    levels = {**_page_model.LEVELS, **_page_model.SEVERITIES, "open": "warn"}
+    levels = {**_page_states.LEVELS, **_page_states.SEVERITIES, "open": "warn"}
     found = re.findall(r'class="state (\w+)"><svg[^>]*><use href="#is-(\w+)"/></svg>(\w+)</span>', text)
     assert {state for _level, _mark, state in found} >= {"running", "paused", "booting", "hung", "stale", "unreachable"}
     for level, mark, state in found:
-        told = _page_model.told(state, levels)
+        told = _page_states.state_of(state, levels)
         assert (told["level"], told["mark"]) == (level, mark)
         assert f'id="is-{mark}"' in text
 
@@ -240,7 +247,7 @@ def test_two_that_write_to_one_file_are_pointed_out(read_only: bool, danger: boo
     rows = [row(name, facts=fleets.facts(name, **disks)) for name in ("a", "b")]
     told = model(vm_host("vm1", rows))
     assert [each["danger"] for each in told["files"]] == [danger]
-    assert [each["text"] for each in told["trouble"]] == ["a, b may write to one and the same file"] * danger
+    assert [each["text"] for each in told["trouble"]] == ["a, b can write to the same file"] * danger
 
 
 def test_the_disk_that_a_kernel_sets_by_itself_is_nobodys() -> None:
@@ -457,13 +464,13 @@ def test_a_page_is_put_in_its_place_whole_with_the_rights_it_had(action: Any, tm
     dest = tmp_path / "fleet.html"
     mask = os.umask(0o027)
     try:
-        action.replace(dest, "one")
+        _output_file.replace(dest, "one")
     finally:
         os.umask(mask)
     assert dest.stat().st_mode & 0o777 == 0o640
     dest.chmod(0o604)
     (tmp_path / "link").symlink_to(dest)
-    action.replace(tmp_path / "link", "two")
+    _output_file.replace(tmp_path / "link", "two")
     assert (dest.read_text(), dest.stat().st_mode & 0o777) == ("two", 0o604)
     assert (tmp_path / "link").is_symlink()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["fleet.html", "link"]
@@ -472,7 +479,7 @@ def test_a_page_is_put_in_its_place_whole_with_the_rights_it_had(action: Any, tm
 def test_only_a_page_is_written_over(action: Any, tmp_path: Path) -> None:
     other = tmp_path / "thesis.html"
     other.write_text("years of work")
-    with pytest.raises(AnsibleActionFail, match="is no page of this playbook"):
+    with pytest.raises(AnsibleActionFail, match="is not a page of this playbook"):
         action.read(other)
     assert action.read(tmp_path / "new.html") == ""
     other.write_text("")
@@ -481,16 +488,16 @@ def test_only_a_page_is_written_over(action: Any, tmp_path: Path) -> None:
     assert _page.is_page(action.read(other))
 
 
-def test_a_place_is_relative_to_where_the_user_is(action: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_is_relative_to_where_the_user_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PWD", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert action.place_of("a.html") == tmp_path / "a.html"
-    assert action.place_of("~/b.html") == tmp_path / "b.html"
-    assert action.place_of(str(tmp_path / "c.html")) == tmp_path / "c.html"
+    assert _output_file.place_of("a.html") == tmp_path / "a.html"
+    assert _output_file.place_of("~/b.html") == tmp_path / "b.html"
+    assert _output_file.place_of(str(tmp_path / "c.html")) == tmp_path / "c.html"
     with pytest.raises(AnsibleActionFail, match="is a directory; expected"):
-        action.place_of(".")
-    with pytest.raises(AnsibleActionFail, match="is not there"):
-        action.place_of("none/a.html")
+        _output_file.place_of(".")
+    with pytest.raises(AnsibleActionFail, match=r"none is not a directory; expected one for a\.html"):
+        _output_file.place_of("none/a.html")
 
 
 @pytest.mark.parametrize(
@@ -509,7 +516,7 @@ def test_a_place_is_relative_to_where_the_user_is(action: Any, tmp_path: Path, m
         ),
     ],
 )
-def test_where_a_host_is(action: Any, variables: dict[str, Any], expected: tuple[Any, ...]) -> None:
-    found = action.answer_of("vm1", {**variables, "fleet_page__seen": {"instances": []}})
+def test_where_a_host_is(variables: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    found = _instance_rows.answer_of("vm1", {**variables, "fleet_page__seen": {"instances": []}}, "fleet_page")
     assert (found.vm_host, found.place, found.umid) == expected
     assert (found.seen, found.events) == ({"instances": []}, {})

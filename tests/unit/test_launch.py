@@ -24,10 +24,18 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances i
 
 PLACE = Place("web1", "/run/uml")
 NOTIFY = "mconsole=notify:/run/uml/.notify"
-DEFAULTS = [NOTIFY, "ubd0c=/dev/null", "con0=null,fd:1", "ssl=null", "con=null"]
+DEFAULTS = ["mem=128M", NOTIFY, "ubd0c=/dev/null", "con0=null,fd:1", "ssl=null", "con=null"]
 
 OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"memory": "96M"}, ["mem=96M"]),
+    ({"memory": "128MB"}, ["mem=128M"]),
+    ({"memory": "128 MiB"}, ["mem=128M"]),
+    ({"memory": "0x8000000"}, ["mem=128M"]),
+    ({"memory": "1.5G"}, ["mem=1536M"]),
+    ({"memory": "1T"}, ["mem=1T"]),
+    ({"memory": "100000k"}, ["mem=100000K"]),
+    ({"devices": {"ubd1": {"file": "/i", "read_only": "false", "synchronous": "yes"}}}, ["ubd1s=/i"]),
+    ({"devices": {"con1": {"state": "absent"}, "ubd1": {"state": "absent"}}}, ["con1=none"]),
     ({"ncpus": 2}, ["ncpus=2"]),
     ({"notify": "/run/n.sock"}, ["mconsole=notify:/run/n.sock"]),
     ({"root": {"image": "/i"}}, ["root=/dev/ubda", "rw", "ubd0=/i"]),
@@ -72,7 +80,8 @@ def test_words_read_back_are_no_difference(options: dict[str, Any], words: list[
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"memory": "64MB"}, "not a size"),
+    ({"memory": "64XB"}, "not a size"),
+    ({"memory": "128"}, "128 bytes; did you mean 128M"),
     ({"memory": "-64M"}, "not a size"),
     ({"notify": "n.sock"}, "relative path"),
     ({"root": {"read_only": True}}, "neither image nor hostfs nor initrd"),
@@ -84,8 +93,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"root": {"image": "/i"}, "devices": {"ubd0": "/j"}}, "given twice"),
     ({"devices": {"ubd1": "/i", "ubdb": "/j"}}, "given twice"),
     ({"devices": {"mem": "+1"}}, "no device"),
-    ({"devices": {"ubd1": None}}, "expected text or a dictionary"),
-    ({"devices": {"ubd1": {"fiel": "/i"}}}, "no option fiel"),
+    ({"devices": {"ubd1": None}}, "devices.ubd1 is empty; expected a setting"),
+    ({"devices": {"con1": {}}}, "devices.con1 is empty; expected a setting, or one of channel"),
+    ({"devices": {"vec0": {}}}, "devices.vec0 is empty"),
+    ({"devices": {"ubd1": 5}}, "devices.ubd1 is 5; expected a text or a dictionary"),
+    ({"devices": {"ubd1": ["/i"]}}, "expected a text or a dictionary"),
+    ({"devices": {"ubd1": {"fiel": "/i"}}}, "devices.ubd1 has unknown options: fiel; expected"),
+    (
+        {"devices": {"ubd1": {"file": "/i", "read_only": "maybe"}}},
+        "devices.ubd1.read_only is 'maybe'; expected true or",
+    ),
+    ({"devices": {"ubd1": {"file": ["/i"]}}}, r"devices.ubd1.file is \['/i'\]; expected a text"),
     ({"devices": {"ubd1": {"channel": "pts"}}}, "no channel"),
     ({"kernel_args": "quiet"}, "expected a list of words or a dictionary"),
     ({"kernel_args": ["umid=x"]}, "option umid"),
@@ -93,8 +111,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"kernel_args": ["--help"]}, "takes no options"),
     ({"kernel_args": [""]}, "not one word"),
     ({"kernel_args": ["a\0b"]}, "not one word"),
-    ({"kernel": "/nonexistent"}, "not there or not executable"),
-    ({"kernel": "no-such-kernel"}, "not there or not executable"),
+    ({"kernel": "/nonexistent"}, "the kernel /nonexistent does not exist"),
+    ({"kernel": "/etc/passwd"}, "the kernel /etc/passwd is not executable by this user"),
+    (
+        {"kernel": "linux.umll"},
+        "no kernel named 'linux.umll' in /usr/local/sbin:.*; install the package",
+    ),
 ]
 
 
@@ -107,7 +129,7 @@ def test_what_a_kernel_would_misread_is_refused(options: dict[str, Any], said: s
 def test_defaults_give_way() -> None:
     assert kernel_args.compose(PLACE, {})[2:] == DEFAULTS
     wanted = kernel_args.desired({"devices": {"con0": "pts", "ubd0": "/i"}}, "web1")
-    assert kernel_args.compose(PLACE, wanted)[2:] == [NOTIFY, "ubd0=/i", "ssl=null", "con=null", "con0=pts"]
+    assert kernel_args.compose(PLACE, wanted)[2:] == ["mem=128M", NOTIFY, "ubd0=/i", "ssl=null", "con=null", "con0=pts"]
 
 
 @pytest.mark.parametrize(

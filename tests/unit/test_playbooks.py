@@ -62,7 +62,7 @@ def test_no_variable_of_another_name_steers_a_playbook(name: str) -> None:
     """What is set within is called NAME__X; the rest are options, variables of roles, or Ansible's own."""
     templates = re.findall(r"\{\{.*?\}\}", (PLAYBOOKS / f"{name}.yml").read_text(), re.DOTALL)
     given = {word for text in templates for word in re.findall(r"(?<![\w.'|])(?<!\| )([a-z]\w+) \| default", text)}
-    mine = re.compile(rf"{name}_\w+|ansible_\w+|item|groups")
+    mine = re.compile(rf"{name}_\w+|ansible_\w+|uml_inventory_dir|item|groups")
     assert [word for word in sorted(given) if not mine.fullmatch(word) and not OF_ROLES.fullmatch(word)] == []
 
 

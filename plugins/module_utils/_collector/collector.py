@@ -253,7 +253,8 @@ class Collector:
                 old = None
             if each.alive and old is None:
                 self._track(each, "it was found running" if self._due["scan"] == 0.0 else "it was started")
-        self._note_stale({each.place: each for each in found if not each.alive})
+        gone = (each for each in found if not each.alive and not procfs.is_hidden(each.pid))
+        self._note_stale({each.place: each for each in gone})
         now = time.monotonic()
         self._due["scan"] = now + max(_TICK, (now - began) / _SHARE)
 

@@ -12,13 +12,12 @@ import stat
 from typing import List, Optional, Tuple
 
 from .._mconsole.errors import InputError
+from . import boot_failure
 
 _TAIL = 64 << 10  # bytes read from the end
 _WIDTH = 200
 _ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])")
 _NOISE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_PANIC = "Kernel panic"
-_FATAL = re.compile(rf"({_PANIC}|Too few physical memory|Failed to |Couldn't |Fatal|Error|ERROR|cannot|not found).*")
 
 
 def open_log(path: str, owner: Optional[int] = None, known: Optional[Tuple[int, int]] = None) -> int:
@@ -88,14 +87,11 @@ def harmless(text: str) -> str:
 def tail(path: str, start: int, count: int = 20) -> List[str]:
     """Return the last lines since ``start``, none too long; of a panic those before its dump of registers and stack."""
     lines = [line[:_WIDTH] for line in read(path, start).splitlines() if line.strip()]
-    panics = [number for number, line in enumerate(lines, 1) if _PANIC in line]
+    panics = [number for number, line in enumerate(lines, 1) if boot_failure.PANIC in line]
     return lines[: panics[0]][-count:] if panics else lines[-count:]
 
 
 def complaint(path: str, start: int) -> str:
-    """Return the line that best tells why a kernel ended: its first panic, else the last that sounds like it."""
-    lines = tail(path, start, 200)
-    found = [match.group(0) for match in map(_FATAL.search, lines) if match is not None]
-    panic = [line for line in found if line.startswith(_PANIC)]
-    told = panic or found or lines or ["it printed nothing"]
-    return told[-1].strip()
+    """Return why a kernel ended: the first cause that its log shows since ``start``."""
+    lines = [line[:_WIDTH] for line in read(path, start).splitlines() if line.strip()]
+    return boot_failure.explain(lines)

@@ -122,7 +122,7 @@ def parse(text: str) -> Optional[int]:
 
     :raises InputError: when it is neither
     """
-    return None if text == "max" else parse_size(text)
+    return None if text == "max" else parse_size(text, "size", least=MIB)
 
 
 def reserve_of(text: str) -> int:
@@ -130,7 +130,7 @@ def reserve_of(text: str) -> int:
 
     :raises InputError: when it is not a size, or so little that the guest's kernel can panic
     """
-    value = parse_size(text)
+    value = parse_size(text, "reserve", least=MIB)
     if value < dangers.MEMORY_FLOOR:
         raise InputError(
             f"reserve is {text!r}; a guest with less than {mib(dangers.MEMORY_FLOOR)} available can panic, so give"

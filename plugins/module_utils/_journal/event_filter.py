@@ -11,7 +11,7 @@ import fnmatch
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Pattern
 
-from .._mconsole import instances
+from .._mconsole import instances, names
 from .._mconsole.errors import InputError
 from . import journal
 from .journal import Event
@@ -91,7 +91,11 @@ def wanted(params: Dict[str, Any]) -> Filter:
 
 def directory(params: Dict[str, Any]) -> str:
     """Return where the journal is that a task reads."""
-    return instances.absolute(params["journal_dir"]) if params.get("journal_dir") else journal.default_directory()
+    return (
+        names.host_path(params["journal_dir"], "journal_dir")
+        if params.get("journal_dir")
+        else journal.default_directory()
+    )
 
 
 def position(params: Dict[str, Any], default: int) -> int:

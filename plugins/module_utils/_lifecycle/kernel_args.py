@@ -15,11 +15,12 @@ import re
 import shutil
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .._devices import spec
+from .._devices import raw_options, spec
 from .._mconsole import notify
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Place
-from .._mconsole.parsing import parse_size
+from .._mconsole.names import host_path
+from .._mconsole.parsing import format_size, parse_size
 from .kernel_arg_groups import GROUPS, Words, canonical, group_of, name_of, split
 
 KERNEL = "linux.uml"  # as Debian calls it
@@ -34,6 +35,7 @@ DEFAULTS: Tuple[Tuple[str, str, str], ...] = (
     ("devices", "con0", "con0=null,fd:1"),
     ("disk0", "ubd0", "ubd0c=/dev/null"),
 )
+DEFAULT_MEMORY = "128M"  # the kernel's own 64M is too little for the tasks that Debian's kernels make at boot
 _OWN = ("umid", "uml_dir")
 
 
@@ -64,30 +66,24 @@ def filled(value: Any, umid: str) -> Any:
     return [filled(each, umid) for each in value] if isinstance(value, list) else value
 
 
-def path(text: str, what: str) -> str:
-    """Return a path of the VM host, with ``~`` of this user.
-
-    :raises InputError: when it is relative: the kernel's own directory is nobody's business
-    """
-    found = os.path.expanduser(text)
-    if not os.path.isabs(found):
-        raise InputError(f"{what} {text!r} is a relative path; expected an absolute one, or one that starts with ~")
-    return os.path.normpath(found)
-
-
 def program(kernel: str) -> str:
     """Return the absolute path of a kernel.
 
-    :raises InputError: when there is none
+    :raises InputError: when it does not exist or cannot be run
     """
-    if "/" in kernel:
-        found = path(kernel, "kernel")
-        usable = os.path.isfile(found) and os.access(found, os.X_OK)
-    else:
-        found = shutil.which(kernel, path=PATH) or ""
-        usable = bool(found)
-    if not usable:
-        raise InputError(f"the kernel {kernel!r} is not there or not executable", kernel=kernel)
+    if "/" not in kernel:
+        found = shutil.which(kernel, path=PATH)
+        if found is None:
+            raise InputError(
+                f"no kernel named {kernel!r} in {PATH}; install the package user-mode-linux, or set kernel to a path",
+                kernel=kernel,
+            )
+        return found
+    found = host_path(kernel, "kernel")
+    if not os.path.isfile(found):
+        raise InputError(f"the kernel {found} does not exist, or is not a file", kernel=kernel)
+    if not os.access(found, os.X_OK):
+        raise InputError(f"the kernel {found} is not executable by this user", kernel=kernel)
     return found
 
 
@@ -99,8 +95,7 @@ def _kernel(value: str) -> Words:
 
 
 def _memory(value: Any) -> Words:
-    parse_size(str(value))
-    return {"memory": [f"mem={str(value).strip()}"]}
+    return {"memory": [f"mem={format_size(parse_size(str(value), 'memory', least=1 << 20))}"]}
 
 
 def _ncpus(value: int) -> Words:
@@ -110,7 +105,7 @@ def _ncpus(value: int) -> Words:
 
 
 def _notify(value: str) -> Words:
-    return {"notify": [f"{notify.OPTION}{path(value, 'notify')}"] if value else []}
+    return {"notify": [f"{notify.OPTION}{host_path(value, 'notify')}"] if value else []}
 
 
 def _root(value: Mapping[str, Any]) -> Words:
@@ -136,7 +131,7 @@ def _image(given: Mapping[str, Any]) -> List[str]:
 
 
 def _disk0(given: Mapping[str, Any]) -> str:
-    files = [path(given[key], f"root.{key}") for key in ("cow", "image") if key in given]
+    files = [host_path(given[key], f"root.{key}") for key in ("cow", "image") if key in given]
     for each in files:
         if "," in each or ":" in each:
             raise InputError(f"the disk file {each!r} holds a comma or a colon, where the kernel would split it")
@@ -147,13 +142,13 @@ def _disk0(given: Mapping[str, Any]) -> str:
 def _hostfs(given: Mapping[str, Any]) -> List[str]:
     if "hostfs" not in given:
         return []
-    return ["rootfstype=hostfs", f"rootflags={path(given['hostfs'], 'root.hostfs')}", *_mode(given)]
+    return ["rootfstype=hostfs", f"rootflags={host_path(given['hostfs'], 'root.hostfs')}", *_mode(given)]
 
 
 def _initrd(given: Mapping[str, Any]) -> List[str]:
     if "initrd" not in given:
         return []
-    words = [f"initrd={path(given['initrd'], 'root.initrd')}"]
+    words = [f"initrd={host_path(given['initrd'], 'root.initrd')}"]
     alone = not given.keys() & {"image", "hostfs"}
     return [*words, f"rdinit={given['init']}"] if alone and "init" in given else words
 
@@ -166,21 +161,22 @@ def _mode(given: Mapping[str, Any]) -> List[str]:
 def _devices(value: Mapping[str, Any]) -> Words:
     words: Words = {"devices": []}
     for name, setting in value.items():
-        word = _device(str(name), setting)
-        words.setdefault(group_of(word), []).append(word)
+        for word in _device(str(name), setting):
+            words.setdefault(group_of(word), []).append(word)
     return words
 
 
-def _device(name: str, setting: Any) -> str:
-    """Return the word of one device, set by text as on the console or by the options of the module ``device``."""
-    if not isinstance(setting, (str, Mapping)):
-        raise InputError(f"the device {name} is set by {setting!r}; expected text or a dictionary of options")
-    options = {"config": setting} if isinstance(setting, str) else setting
-    unknown = sorted(set(options) - {"config", *spec.option_names()})
-    if unknown:
-        raise InputError(f"the device {name} has no option {', '.join(unknown)}")
-    wish = spec.parse_spec(name, options)
-    return wish.name.config(wish.flat)[len("config ") :] if wish.present else f"{wish.name.text}=none"
+def _device(name: str, setting: Any) -> List[str]:
+    """Return the word of one device, set by text as on the console or by the options of the module ``device``.
+
+    A line that is absent needs a word, and any other device is absent unless there is one.
+    """
+    wish = spec.parse_spec(name, raw_options.convert(f"devices.{name}", setting))
+    if not wish.present:
+        return [f"{wish.name.text}=none"] if "channel" in wish.name.kind.options else []
+    if not wish.flat and wish.name.kind.needs_options:
+        raise InputError(f"devices.{name} is empty; expected a setting, or one of {', '.join(wish.name.kind.options)}")
+    return [wish.name.config(wish.flat)[len("config ") :]]
 
 
 def _kernel_args(value: Any) -> Words:
@@ -238,6 +234,8 @@ def compose(where: Place, wanted: Words, old: Optional[Sequence[str]] = None) ->
     wanted = {group: words for group, words in wanted.items() if group != "kernel"}
     words = {**base, **wanted, "identity": [f"umid={where.umid}", f"uml_dir={where.uml_dir}"]}
     names = {name_of(word) for group in words.values() for word in group}
+    if not old and "memory" not in wanted:
+        words["memory"] = [f"mem={DEFAULT_MEMORY}"]
     if not old and "notify" not in wanted:
         words["notify"] = _shared_notify(where)
     for group, name, word in DEFAULTS:

@@ -10,7 +10,7 @@ import contextlib
 import os
 from typing import Any, Mapping, Optional, Tuple
 
-from .._mconsole import procfs
+from .._mconsole import names, procfs
 from .._mconsole.errors import InputError, NotAllowedError
 from .._mconsole.instances import Instance, Place
 from . import instance_report, kernel_arg_groups, kernel_args, launch
@@ -43,7 +43,7 @@ def merge(params: Mapping[str, Any], where: Place, wanted: kernel_arg_groups.Wor
 
 def _path(params: Mapping[str, Any], name: str, where: Place) -> str:
     value = params.get(name)
-    return kernel_args.path(kernel_args.filled(value, where.umid), name) if value else ""
+    return names.host_path(kernel_args.filled(value, where.umid), name) if value else ""
 
 
 def from_running(found: Instance) -> Optional[Launch]:

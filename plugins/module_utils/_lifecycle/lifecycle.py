@@ -348,27 +348,27 @@ class Lifecycle:
 
 
 def resolve_place(task: Task) -> Place:
-    """Return the place that a task means: its own, or where else this user's one instance of that name runs.
+    """Return the place that a task means, which is in the default directory unless ``uml_dir`` names another.
 
-    Instances of other users are theirs: they are only pointed out, since a task may start or remove what it means.
+    Instances of other users are only pointed out, because another user may run one of the same name.
 
-    :raises InputError: when there is more than one
+    :raises InputError: when this user runs an instance of that name in another directory
     :raises NotAllowedError: when this user may not look into the uml_dir
     """
     if instances.is_there(task.place) or task.params.get("uml_dir"):
         return task.place
     found = [each for each in instances.discover() if each.place.umid == task.umid and each.alive]
-    own = [each.place for each in found if each.uid == os.geteuid()]
-    if len(own) > 1:
-        where = ", ".join(each.uml_dir for each in own)
-        raise InputError(f"there is more than one instance {task.umid!r}; say which by uml_dir: {where}")
-    for each in found:
-        if each.place not in own:
-            owner = instances.user_name(each.uid or 0)
+    own = [instance.place for instance in found if instance.uid == os.geteuid()]
+    default = [place for place in own if instances.is_default(place)]
+    if not default:
+        instances.refuse_elsewhere(own)
+    for instance in found:
+        if instance.place not in own:
+            owner = instances.user_name(instance.uid or 0)
             task.warn(
-                f"{owner} runs an instance {task.umid} in {each.place.uml_dir}, which is not meant without uml_dir"
+                f"{owner} runs another instance {task.umid} in {instance.place.uml_dir}; set uml_dir to act on it"
             )
-    return own[0] if own else task.place
+    return default[0] if default else task.place
 
 
 def probe_place(task: Task) -> Observation:

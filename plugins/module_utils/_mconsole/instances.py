@@ -75,8 +75,14 @@ def default_uml_dir() -> str:
 
 
 def absolute(uml_dir: Optional[str]) -> str:
-    """Return a uml_dir as an absolute path, the default one when none is given."""
-    return os.path.abspath(os.path.expanduser(uml_dir)) if uml_dir else default_uml_dir()
+    """Return a uml_dir as an absolute path, the default one when none is given.
+
+    :raises InputError: when it is relative, or something else than a directory
+    """
+    found = names.host_path(uml_dir, "uml_dir") if uml_dir else default_uml_dir()
+    if os.path.exists(found) and not os.path.isdir(found):
+        raise InputError(f"uml_dir {found} is not a directory; expected the directory that holds UMID/mconsole")
+    return found
 
 
 def place(umid: str, uml_dir: Optional[str] = None) -> Place:
@@ -130,11 +136,25 @@ def places(uml_dir: Optional[str] = None) -> List[Place]:
     return [each.place for each in discover([absolute(uml_dir)] if uml_dir else None)]
 
 
-def is_own(here: Place) -> bool:
-    """Tell whether what is at a place was made by this user."""
-    with contextlib.suppress(OSError):
-        return os.lstat(here.directory).st_uid == os.geteuid()
-    return False
+def is_default(here: Place) -> bool:
+    """Return whether a place is in this user's default uml_dir, by any of its names."""
+    return os.path.realpath(here.uml_dir) == os.path.realpath(default_uml_dir())
+
+
+def refuse_elsewhere(found: Sequence[Place]) -> None:
+    """Refuse to change instances that a task did not name by their directory, unless they are in the default one.
+
+    :raises InputError: when one of them is in another directory
+    """
+    elsewhere = [place for place in found if not is_default(place)]
+    if elsewhere:
+        raise InputError(
+            f"{', '.join(sorted({place.umid for place in elsewhere}))} is not in the default directory"
+            f" {default_uml_dir()} but in {', '.join(place.uml_dir for place in elsewhere)}; set uml_dir, or"
+            " ansible_uml_dir of an instance host, to change it there",
+            umid=elsewhere[0].umid,
+            uml_dir=elsewhere[0].uml_dir,
+        )
 
 
 def is_there(here: Place) -> bool:

@@ -24,13 +24,37 @@ def check_umid(umid: str) -> str:
     :raises InputError: when it would not
     """
     if umid in ("", ".", ".."):
-        raise InputError(f"{umid!r} cannot be a umid; expected a plain name", umid=umid)
+        raise InputError(f"{umid!r} is not a umid; expected the name of an instance", umid=umid)
     if any(char in umid for char in "/\0\n"):
-        raise InputError(f"the umid {umid!r} holds a slash, a NUL or a newline; expected a plain name", umid=umid)
+        raise InputError(f"the umid {umid!r} contains a slash, a NUL or a newline; expected a plain name", umid=umid)
     size = len(encode_text(umid))
     if size > MAX_UMID:
         raise InputError(f"the umid {umid!r} is {size} bytes long; the kernel takes at most {MAX_UMID}", umid=umid)
     return umid
+
+
+def check_named(umid: str) -> None:
+    """Refuse what a kernel would take for a umid and a user hardly means: a pattern, or a control character.
+
+    :raises InputError: when it is one
+    """
+    if any(char in umid for char in "*?["):
+        raise InputError(f"umid {umid!r} is a pattern; expected the name of one instance; for a pattern, use umids")
+    if any(ord(char) < 32 or ord(char) == 127 for char in umid):
+        raise InputError(f"the umid {umid!r} contains a control character; expected a plain name", umid=umid)
+
+
+def host_path(text: str, what: str) -> str:
+    """Return a path of the VM host, with ``~`` of this user; ``what`` names the option.
+
+    :raises InputError: when it is relative: its base would depend on the way of the task to the VM host
+    """
+    if "\0" in text:
+        raise InputError(f"{what} {text!r} contains a NUL; expected a path")
+    found = os.path.expanduser(text)
+    if not os.path.isabs(found):
+        raise InputError(f"{what} {text!r} is a relative path; expected an absolute one, or one that starts with ~")
+    return os.path.normpath(found)
 
 
 def console_path(uml_dir: str, umid: str) -> str:

@@ -82,6 +82,19 @@ def alive(pid: int) -> bool:
     return found is not None and found.state not in "ZX"
 
 
+def is_hidden(pid: Optional[int]) -> bool:
+    """Return whether a process runs that /proc does not show this user (mounted with hidepid)."""
+    if not pid or os.path.exists(f"/proc/{pid}"):
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return False
+
+
 def activity(pid: int) -> Dict[int, Tuple[str, int]]:
     """Return {thread: (its state, how often it was taken off a processor)} of a process, without threads that are gone.
 

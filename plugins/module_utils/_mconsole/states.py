@@ -72,6 +72,10 @@ def _dead(instance: Instance) -> Probe:
     if instance.members:
         helpers = ", ".join(map(str, instance.members))
         return Probe("orphaned", f"its main process {instance.pid} is gone, its helpers {helpers} are not")
+    if procfs.is_hidden(instance.pid):
+        return Probe(
+            "unknown", f"its process {instance.pid} cannot be seen: /proc hides those of other users (hidepid)"
+        )
     return Probe("stale", f"its process {instance.pid if instance.pid else '(unknown)'} is gone, its directory is left")
 
 

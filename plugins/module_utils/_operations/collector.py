@@ -13,8 +13,7 @@ from .._collector import process, session, status_socket
 from .._collector.patterns import watches
 from .._journal import event_filter
 from .._journal.event_filter import SEVERITIES
-from .._lifecycle import kernel_args
-from .._mconsole import locks, parsing
+from .._mconsole import locks, names, parsing
 from .._mconsole.errors import InputError, NotAllowedError
 from .._mconsole.private_dir import private_directory
 from .._program import bundle
@@ -63,9 +62,9 @@ def _given(params: Dict[str, Any]) -> Dict[str, Any]:
         rate = given["event_rate"]
         raise InputError(f"event_rate is {rate:g}; expected events per second, or 0 for no limit", event_rate=rate)
     if "journal_size" in given:
-        given["journal_size"] = parsing.parse_size(given["journal_size"])
+        given["journal_size"] = parsing.parse_size(given["journal_size"], "journal_size", least=1 << 16)
     if "uml_dirs" in given:
-        given["uml_dirs"] = [kernel_args.path(each, "uml_dirs") for each in given["uml_dirs"]] or None
+        given["uml_dirs"] = [names.host_path(each, "uml_dirs") for each in given["uml_dirs"]] or None
     return given
 
 

@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional
 
 from .._files import cow
 from .._mconsole.errors import InputError
+from .._mconsole.names import host_path
 from .._task.task import Task
 
 SCOPE = "host"
@@ -27,18 +28,14 @@ Result = Dict[str, Any]
 
 def run(task: Task) -> Result:
     """Do what the state says; see the module's documentation."""
-    path = _absolute(task.params["path"])
+    path = host_path(task.params["path"], "path")
     given = task.params.get("backing_file")
-    backing = _absolute(given) if given else None
+    backing = host_path(given, "backing_file") if given else None
     if task.params["state"] == "merged":
         return _merged(task, path, backing)
     if task.params.get("dest"):
         raise InputError("dest goes with state: merged")
     return _there(path, backing) if os.path.lexists(path) else _made(task, path, backing)
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
 
 
 def _there(path: str, backing: Optional[str]) -> Result:
@@ -66,7 +63,7 @@ def _made(task: Task, path: str, backing: Optional[str]) -> Result:
 def _merged(task: Task, path: str, backing: Optional[str]) -> Result:
     """Make an image of what the pair holds, unless there is one."""
     found = _there(path, backing)["cow"]
-    dest, header = _absolute(task.params["dest"]), cow.header_of(path)
+    dest, header = host_path(task.params["dest"], "dest"), cow.header_of(path)
     if not found["valid"]:
         raise InputError(f"{path} cannot be merged: {found['reason']}", path=path)
     if os.path.realpath(dest) in (os.path.realpath(path), os.path.realpath(found["backing_file"])):

@@ -8,51 +8,29 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from .._devices.raw_options import OPTIONS, STATE, WHOLE
 from .._task.task import Task
 
 SCOPE = "console"
 
-OPTIONS: Dict[str, Dict[str, Any]] = {
-    "config": {"type": "str"},
-    "file": {"type": "str"},
-    "backing_file": {"type": "str"},
-    "read_only": {"type": "bool"},
-    "synchronous": {"type": "bool"},
-    "shared": {"type": "bool"},
-    "discard": {"type": "bool"},
-    "raw": {"type": "bool"},
-    "serial": {"type": "str"},
-    "channel": {"type": "str"},
-    "fd": {"type": "int"},
-    "tty": {"type": "str"},
-    "port": {"type": "int"},
-    "output": {"type": "str"},
-    "transport": {"type": "str"},
-    "ifname": {"type": "str"},
-    "mac": {"type": "str"},
-    "settings": {"type": "dict"},
-    "socket": {"type": "str"},
-    "virtio_id": {"type": "int"},
-}
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": STATE,
     **OPTIONS,
     "force": {"type": "bool", "default": False},
     "resume": {"type": "bool", "default": False},
 }
-# What ``config`` says all of; only the flags of a disk may stand beside it.
-WHOLE = [
-    option for option in OPTIONS if option not in ("config", "read_only", "synchronous", "shared", "discard", "raw")
-]
 CONSTRAINTS: Dict[str, Any] = {"mutually_exclusive": [("config", option) for option in WHOLE]}
+
+
+def changes(_params: Dict[str, Any]) -> bool:
+    """Return that it may change the instance."""
+    return True
 
 
 def run(task: Task) -> Dict[str, Any]:
     """Bring one device to its state; see the module's documentation."""
-    from .._devices import (
-        transaction,  # here, since a controller loads this file for each task, for its arguments alone
-    )
+    from .._devices import transaction  # here, because a controller loads this file for its arguments alone
     from .._devices.spec import parse_spec, report
 
     params = task.params

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import Any, Dict
 
 from .._backup import backup
 from .._backup.backup import Backup
 from .._guest.snapshot import Snapshot
-from .._mconsole.errors import InputError
+from .._mconsole.names import host_path
+from .._mconsole.parsing import check_seconds
 from .._task.task import Task
 
 SCOPE = "console"
@@ -29,13 +29,17 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
 CONSTRAINTS: Dict[str, Any] = {}
 
 
+def changes(_params: Dict[str, Any]) -> bool:
+    """Return that it may change the instance."""
+    return True
+
+
 def run(task: Task) -> Dict[str, Any]:
     """Copy the disks; see the module's documentation."""
     params = task.params
-    dest = os.path.abspath(os.path.expanduser(params["dest"]))
+    dest = host_path(params["dest"], "dest")
     for name in ("max_pause", "sync_timeout"):
-        if not 0 < params[name] <= 86400:
-            raise InputError(f"{name} must be seconds, above 0 and up to 86400, and is {params[name]:g}")
+        check_seconds(name, params[name])
     task.console.command("version")
     with task.exclusive() if not task.check else contextlib.nullcontext():
         snapshot = Snapshot.take(task.console)

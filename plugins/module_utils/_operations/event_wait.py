@@ -12,7 +12,8 @@ from typing import Any, Deque, Dict, Optional
 
 from .._journal import event_filter, journal
 from .._journal.journal import Event, Reader
-from .._mconsole.errors import InputError, UnansweredError
+from .._mconsole.errors import UnansweredError
+from .._mconsole.parsing import check_seconds
 from .._task.task import Task
 
 SCOPE = "host"
@@ -44,9 +45,7 @@ def run(task: Task) -> Dict[str, Any]:
 
 
 def _timeout(task: Task) -> float:
-    timeout = float(task.params["wait_timeout"])
-    if not 0 <= timeout <= 1e6:
-        raise InputError(f"wait_timeout is {timeout:g}; expected seconds, 0 to 1000000", wait_timeout=timeout)
+    timeout = check_seconds("wait_timeout", float(task.params["wait_timeout"]), zero=True)
     return 0.0 if task.check else timeout
 
 

@@ -11,6 +11,8 @@ from typing import Any, Dict
 
 from .._lifecycle import kernel_args, lifecycle, readiness, shutdown, systemd_unit, xstate
 from .._mconsole import locks
+from .._mconsole.names import host_path
+from .._mconsole.parsing import check_seconds
 from .._mconsole.private_dir import private_directory
 from .._task.reconcile import sync
 from .._task.task import Task
@@ -64,20 +66,37 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
 CONSTRAINTS: Dict[str, Any] = {"required_if": [("wait_for", "log", ("wait_pattern",))]}
 
 
+def changes(_params: Dict[str, Any]) -> bool:
+    """Return that it may change the instance."""
+    return True
+
+
 def run(task: Task) -> Dict[str, Any]:
     """Bring one instance into its state, alone: of two tasks at once the second finds it there."""
     params = task.params
+    _check(params, task.umid)
     task.place = lifecycle.resolve_place(task)
     wanted = kernel_args.desired(params, task.umid)
     life = lifecycle.Lifecycle(task, wanted, readiness.Readiness(params["wait_for"], params["wait_pattern"]))
-    if task.check or systemd_unit.is_inside(
-        task.umid
-    ):  # systemd does one thing after another, and a task that holds the lock waits
+    # systemd does one thing after another, and a task that holds the lock waits for it.
+    if task.check or systemd_unit.is_inside(task.umid):
         return _report(task, life, sync(task, life.read, life.plan, life.apply))
     busy = f"another task is starting or stopping {task.umid}"
     patience = time.monotonic() + float(params["wait_timeout"]) + float(params["stop_timeout"])
     with locks.named(private_directory(), task.place.directory, patience, busy):
         return _report(task, life, sync(task, life.read, life.plan, life.apply))
+
+
+def _check(params: Dict[str, Any], umid: str) -> None:
+    """Refuse what is not looked at where nothing has to be started.
+
+    :raises InputError: when a path is relative, or a time cannot be waited
+    """
+    for name in ("console_log", "memory_dir"):
+        if params[name]:
+            host_path(kernel_args.filled(params[name], umid), name)
+    for name in ("wait_timeout", "stop_timeout"):
+        check_seconds(name, params[name], zero=True)
 
 
 def _report(task: Task, life: lifecycle.Lifecycle, result: Dict[str, Any]) -> Dict[str, Any]:

@@ -17,6 +17,11 @@ ARGUMENTS: Dict[str, Any] = {"text": {"type": "str", "required": True}}
 CONSTRAINTS: Dict[str, Any] = {}
 
 
+def changes(_params: Dict[str, Any]) -> bool:
+    """Return that it may change the instance."""
+    return True
+
+
 def run(task: Task) -> Dict[str, Any]:
     """Send each line by itself; the kernel takes one at a time, and logs it at level "warning" whatever it says.
 

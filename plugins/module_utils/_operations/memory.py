@@ -26,11 +26,16 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
 CONSTRAINTS: Dict[str, Any] = {}
 
 
+def changes(_params: Dict[str, Any]) -> bool:
+    """Return that it may change the instance."""
+    return True
+
+
 def run(task: Task) -> Dict[str, Any]:
     """Bring the guest to the size; see the module's documentation."""
     params = task.params
     wanted = memory.parse(params["size"])
-    tolerance, reserve = parse_size(params["tolerance"]), memory.reserve_of(params["reserve"])
+    tolerance, reserve = parse_size(params["tolerance"], "tolerance"), memory.reserve_of(params["reserve"])
     task.console.command("version")
     with task.exclusive() if not task.check else contextlib.nullcontext():
         if not task.console.paused():

@@ -11,12 +11,15 @@ from types import ModuleType
 from typing import Any, Callable, Dict, List, Optional
 
 from .._guest.console_log import harmless
-from .._mconsole import instances, parallel
+from .._mconsole import instances, names, parallel
+from .._mconsole.console import TIMEOUT
 from .._mconsole.errors import Error, InputError
 from .._mconsole.instances import Place
+from .._mconsole.parsing import check_seconds
 from .._mconsole.reply_sockets import ReplySockets
 from .._task.json_safe import json_safe
 from .._task.task import Task
+from .registry import changes
 
 Result = Dict[str, Any]
 
@@ -36,7 +39,9 @@ def perform(
 
 
 def _dispatch(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: ReplySockets) -> Result:
+    check_seconds("timeout", float(TIMEOUT if params.get("timeout") is None else params["timeout"]))
     if operation.SCOPE in ("host", "fleet"):
+        names.check_named(params.get("umid") or "")
         return _run(operation, Task(params, check, sockets=sockets))
     if params.get("umids") is not None:
         return _run_many(operation, params, check, sockets)
@@ -76,21 +81,31 @@ def _run(operation: ModuleType, task: Task) -> Result:
     return _told(result)
 
 
+def _is_pattern(umid: str) -> bool:
+    return any(char in umid for char in "*?[")
+
+
 def _place(operation: ModuleType, params: Dict[str, Any]) -> Place:
     umid = params.get("umid")
     if not umid:
-        raise InputError("no instance is named: give umid or umids, or run the task on an instance host")
+        raise InputError("no instance is named: set umid or umids, or run the task on an instance host")
+    place = instances.place(umid, params.get("uml_dir"))
+    if not instances.is_there(place):
+        names.check_named(umid)
     if operation.SCOPE == "name":
-        return instances.place(umid, params.get("uml_dir"))
-    return instances.locate(umid, params.get("uml_dir"))
+        return place
+    found = instances.locate(umid, params.get("uml_dir"))
+    if not params.get("uml_dir") and changes(operation, params):
+        instances.refuse_elsewhere([found])
+    return found
 
 
 def _places(operation: ModuleType, params: Dict[str, Any], warn: Callable[[str], None]) -> List[Place]:
-    """Return the places of ``umids``: names as they stand, globs from what is there; each place once."""
+    """Return the places of ``umids``: names as they stand, patterns from what exists; each place once."""
     known = instances.places(params.get("uml_dir"))
     found: Dict[Place, None] = {}
     for pattern in params["umids"]:
-        if any(char in pattern for char in "*?["):
+        if _is_pattern(pattern):
             matching = [each for each in known if fnmatch.fnmatchcase(each.umid, pattern)]
             if not matching:
                 warn(f"no instance of this VM host matches {pattern!r}")
@@ -103,17 +118,17 @@ def _places(operation: ModuleType, params: Dict[str, Any], warn: Callable[[str],
 def _meant(
     operation: ModuleType, params: Dict[str, Any], matching: List[Place], warn: Callable[[str], None]
 ) -> List[Place]:
-    """Return of the places that match a glob those that are meant.
+    """Return those places that match a pattern and that the task may act on.
 
-    What may start or end an instance is about this user's own, as it is with a name, unless ``uml_dir`` says which.
+    What changes something acts on the default directory alone, as it does with a name, unless ``uml_dir`` names one.
     """
-    if operation.SCOPE != "name" or params.get("uml_dir"):
+    if params.get("uml_dir") or not changes(operation, params):
         return matching
-    own = [each for each in matching if instances.is_own(each)]
-    if len(own) < len(matching):
-        others = ", ".join(each.directory for each in matching if each not in own)
-        warn(f"instances of other users match, which are not meant without uml_dir: {others}")
-    return own
+    default = [place for place in matching if instances.is_default(place)]
+    elsewhere = [place.directory for place in matching if place not in default]
+    if elsewhere:
+        warn(f"instances in other directories match as well; without uml_dir they are left out: {', '.join(elsewhere)}")
+    return default
 
 
 def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: ReplySockets) -> Result:

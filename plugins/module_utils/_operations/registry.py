@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import Any, Dict
 
 NAMES = (
     "collector",
@@ -41,3 +42,8 @@ def load(name: str) -> ModuleType:
     if name not in NAMES:
         raise KeyError(name)
     return importlib.import_module(f".{name}", __package__)
+
+
+def changes(operation: ModuleType, params: Dict[str, Any]) -> bool:
+    """Return whether an operation may change its instance; one without a function ``changes`` only reads."""
+    return bool(getattr(operation, "changes", lambda _params: False)(params))

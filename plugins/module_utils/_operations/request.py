@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional
 
 from .._mconsole.commands import Command
-from .._mconsole.errors import Error, RefusedError, UnansweredError
+from .._mconsole.errors import Error, InputError, RefusedError, UnansweredError
 from .._mconsole.wire import Reply
 from .._task import send
 from .._task.task import Task
@@ -29,10 +29,14 @@ CONSTRAINTS: Dict[str, Any] = {
 Result = Dict[str, Any]
 
 
+def changes(params: Dict[str, Any]) -> bool:
+    """Return whether one of the commands changes something."""
+    return any(command.changes for command in _commands(params))
+
+
 def run(task: Task) -> Result:
-    """Send the commands until one is refused; nothing is sent when one of them is no command."""
-    single = task.params.get("command")
-    commands = send.parse_all(task.params["commands"] if single is None else [single])
+    """Send the commands until one is refused; nothing is sent when one of them is not a command."""
+    commands = _commands(task.params)
     entries: List[Result] = []
     changed = False
     for command in commands:
@@ -45,6 +49,18 @@ def run(task: Task) -> Result:
         entries.append(_entry(command, reply))
         changed = changed or command.changes
     return _report(entries, changed)
+
+
+def _commands(params: Dict[str, Any]) -> List[Command]:
+    """Return the commands of a task.
+
+    :raises InputError: when one of them is not a command, or there is none
+    """
+    single = params.get("command")
+    texts = params.get("commands") if single is None else [single]
+    if texts is None:
+        raise InputError("no command is given; set command, or commands to a list of them")
+    return send.parse_all(texts)
 
 
 def _ended(err: Error) -> Result:

@@ -27,6 +27,11 @@ CONSTRAINTS: Dict[str, Any] = {}
 _MAY_BOOT = 0x80  # SYSRQ_ENABLE_BOOT
 
 
+def changes(params: Dict[str, Any]) -> bool:
+    """Return whether the key changes something."""
+    return commands.parse(f"sysrq {params['key']}").changes
+
+
 def run(task: Task) -> Dict[str, Any]:
     """Send the key and return what the kernel printed."""
     key = task.params["key"]

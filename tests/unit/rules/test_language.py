@@ -18,7 +18,7 @@ import yaml
 from support.paths import CHECKOUT
 
 BANNED = {
-    r"(?<!there )\b(is|are|was|were) no (?!longer|more\b)": "write 'is not a'",
+    r"(?<![Tt]here )\b(is|are|was|were) no (?!longer|more\b)": "write 'is not a'",
     r"\b(is|are|was|were) none\b": "write 'there is no' or 'not a'",
     r"\b(nobody|somebody|whoever|whatever|whichever)\b": "name the person or the thing",
     r"\b(tells?|told|telling)\b": "write 'say', 'show', 'return' or 'record'",
@@ -126,7 +126,7 @@ def docstrings() -> Iterator[tuple[str, str]]:
 
 
 AREAS: dict[str, Area] = {
-    "README": pages("README.md"),
+    "root pages": pages("*.md"),
     "guides": pages("docs/docsite/rst/*.rst"),
     "docs": pages("docs/*.md"),
     "plugins": documentation("plugins/[cil]*/*.py", "extensions/eda/plugins/event_source/*.py"),

@@ -111,6 +111,7 @@ _OPTIONS = {
     "search": str,
     "position_file": str,
 }
+_NAMES = ("umids", "types")  # lists of text
 Event = dict[str, Any]
 
 
@@ -121,7 +122,7 @@ async def main(queue: asyncio.Queue[Event], args: dict[str, Any]) -> None:
     """
     positions = _Positions(args.get("position_file"))
     followers = [_Follower(queue, positions, options) for options in _hosts(args)]
-    tasks = [asyncio.create_task(each.run()) for each in followers]
+    tasks = [asyncio.create_task(follower.run()) for follower in followers]
     try:
         done, _others = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
@@ -133,41 +134,53 @@ async def main(queue: asyncio.Queue[Event], args: dict[str, Any]) -> None:
 
 
 def _hosts(args: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the options of each host, those of all under its own.
+    """Return the options of each host: its own, and for the rest those of all hosts.
 
     :raises ValueError: when there is no host, two have the same name, or an option is unknown or of a wrong type
     """
     _check(args, "")
     shared = {key: value for key, value in args.items() if key not in ("hosts", "position_file")}
-    found = [{**shared, **({"host": each} if isinstance(each, str) else each)} for each in args.get("hosts") or ()]
+    found = [{**shared, **_host(given)} for given in args.get("hosts") or ()]
     if not found:
-        raise ValueError("hosts names no VM host")
-    for each in found:
-        _check(
-            {key: value for key, value in each.items() if key not in ("host", "name")}, f"of host {each.get('host')}: "
-        )
-        if not each.get("host") or str(each["host"]).startswith("-"):
-            raise ValueError(f"a host is {each!r}; expected a name for ssh, or a dict with host")
-        each.setdefault("name", each["host"])
-    names = [each["name"] for each in found]
+        raise ValueError("hosts is empty; expected the names of VM hosts")
+    for options in found:
+        own = {key: value for key, value in options.items() if key not in ("host", "name")}
+        _check(own, f"of host {options['host']}: ")
+    names = [options["name"] for options in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"hosts names {', '.join(twice)} twice")
     return found
 
 
+def _host(given: Any) -> dict[str, Any]:
+    """Return the options of one host, with its name for ssh and its name in events.
+
+    :raises ValueError: when it has no name, or one that YAML does not read as text
+    """
+    options = given if isinstance(given, dict) else {"host": given}
+    host = options.get("host")
+    name = options.get("name", host)
+    if not isinstance(host, str) or not host or host.startswith("-") or not isinstance(name, str):
+        raise ValueError(f"a host is {given!r}; expected a name for ssh, or a dict with host; write numbers in quotes")
+    return {**options, "name": name}
+
+
 def _check(options: dict[str, Any], where: str) -> None:
     for key, value in options.items():
         if key not in _OPTIONS:
-            raise ValueError(f"{where}unknown option {key!r}; known: {', '.join(_OPTIONS)}")
+            raise ValueError(f"{where}unknown option {key!r}; expected one of {', '.join(_OPTIONS)}")
         if value is not None and not isinstance(value, _OPTIONS[key]):
             raise ValueError(f"{where}{key} is {value!r}; expected a {_OPTIONS[key].__name__}")
+        odd = [item for item in value or () if not isinstance(item, str)] if key in _NAMES else []
+        if odd:
+            raise ValueError(f"{where}{key} has {odd[0]!r}, which YAML does not read as text; write it in quotes")
     if options.get("transport") not in (None, "ssh", "local"):
         raise ValueError(f"{where}transport is {options['transport']!r}; expected ssh or local")
 
 
 class _Positions:
-    """How far each host was read; kept in a file, if one is named."""
+    """How far each host was read; kept in a file when there is one."""
 
     def __init__(self, path: str | None) -> None:
         self._path = Path(path).expanduser() if path else None
@@ -189,7 +202,7 @@ class _Positions:
 
 
 class _Follower:
-    """One VM host: connects, tells, and connects again."""
+    """One VM host: connects, passes its events on, and connects again."""
 
     def __init__(self, queue: asyncio.Queue[Event], positions: _Positions, options: dict[str, Any]) -> None:
         self._queue, self._positions, self._options = queue, positions, options
@@ -208,7 +221,7 @@ class _Follower:
             self._wait = min(self._wait * 2, _LONGEST_WAIT)
 
     async def _follow(self) -> str:
-        """Tell events for as long as the connection lasts, and return why it ended."""
+        """Pass events on for as long as the connection lasts, and return why it ended."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command(),
@@ -234,7 +247,7 @@ class _Follower:
             return [python, "-c", pack.STUB]
         options = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3")
         words = [word for option in options for word in ("-o", option)]
-        further = [str(each) for each in self._options.get("ssh_args") or ()]
+        further = [str(word) for word in self._options.get("ssh_args") or ()]
         return ["ssh", "-T", *words, *further, "--", str(self._options["host"]), shlex.join([python, "-c", pack.STUB])]
 
     async def _converse(self, process: asyncio.subprocess.Process) -> str:
@@ -278,21 +291,21 @@ class _Follower:
         """Take one line; return why it is the last, if it is."""
         if not line.startswith(b"{"):
             return ""  # a login shell may have its say first
-        told = json.loads(line)
-        if told.get("failed"):
-            return str(told.get("msg"))
-        position = int(told["position"])
+        record = json.loads(line)
+        if record.get("failed"):
+            return str(record.get("msg"))
+        position = int(record["position"])
         if self._lost:
             self._lost, self._wait = False, _FIRST_WAIT
             await self._put(self._own("source_restored", "info", "it is followed again"))
-        if isinstance(told.get("event"), dict):
-            await self._put({**told["event"], "vm_host": self._name})
+        if isinstance(record.get("event"), dict):
+            await self._put({**record["event"], "vm_host": self._name})
         self._positions.set(self._name, position)
         return ""
 
     def _own(self, kind: str, severity: str, data: str) -> Event:
-        nobody = dict.fromkeys(("seq", "host", "umid", "uml_dir", "pid", "boot"))
-        return {**nobody, "time": time.time(), "type": kind, "severity": severity, "data": data, "vm_host": self._name}
+        empty = dict.fromkeys(("seq", "host", "umid", "uml_dir", "pid", "boot"))
+        return {**empty, "time": time.time(), "type": kind, "severity": severity, "data": data, "vm_host": self._name}
 
     async def _put(self, event: Event) -> None:
         await self._queue.put(_harmless(event))
@@ -300,11 +313,11 @@ class _Follower:
 
 
 def _harmless(value: Any) -> Any:
-    """Return a value whose texts are no templates."""
+    """Return a value whose texts are not templates."""
     if isinstance(value, dict):
-        return {_harmless(key): _harmless(each) for key, each in value.items()}
+        return {_harmless(key): _harmless(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_harmless(each) for each in value]
+        return [_harmless(item) for item in value]
     return _TEMPLATE.sub("{ ", value) if isinstance(value, str) else value
 
 

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The declared instances of a VM host: checked, in the order in which they start, and what a look at them calls for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+try:
+    from ansible._internal._datatag._tags import Origin
+except ImportError:  # before ansible-core 2.19, which does not keep where a number was written
+    Origin = None
+
+_SPECS = Path(__file__).parents[2] / "roles" / "instances" / "meta" / "argument_specs.yml"
+_UMID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
+_ENDS = ("stopped", "absent")
+Options = Mapping[str, Any]
+Declared = Mapping[str, Any]
+
+
+@cache
+def known_options() -> frozenset[str]:
+    """Return the options that an instance may have, as the role documents them."""
+    specs = yaml.safe_load(_SPECS.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    return frozenset(specs["instances_fleet"]["options"]) - {"umid"}
+
+
+# Declared.
+
+
+def plan(fleet: Sequence[Declared], defaults: Options) -> dict[str, Any]:
+    """Return `errors`, `instances` ({umid, options}) in the order of their turns, and `groups` ({umids, options})."""
+    errors = list(_errors(fleet, defaults))
+    if errors:
+        return {"errors": errors, "instances": [], "groups": []}
+    instances = _in_turn([_instance({**defaults, **row}) for row in fleet])
+    alike = groupby(instances, key=lambda row: row["options"])
+    groups = [{"umids": [row["umid"] for row in rows], "options": options} for options, rows in alike]
+    return {"errors": [], "instances": instances, "groups": groups}
+
+
+def _instance(row: Declared) -> dict[str, Any]:
+    return {"umid": str(row["umid"]), "options": {key: value for key, value in row.items() if key != "umid"}}
+
+
+def _in_turn(instances: Sequence[Declared]) -> list[Declared]:
+    """Return what ends first, the last one before the others, for that frees memory and disks; then what starts."""
+    ends = [row for row in instances if row["options"].get("state") in _ENDS]
+    return [*reversed(ends), *(row for row in instances if row["options"].get("state") not in _ENDS)]
+
+
+def _errors(fleet: Sequence[Declared], defaults: Options) -> Iterator[str]:
+    yield from _unknown("instances_defaults", defaults)
+    seen: set[str] = set()
+    for row in fleet:
+        umid = row.get("umid")
+        yield from _unknown(f"instance {umid}", row)
+        yield from _not_a_name(umid)
+        if str(umid) in seen:
+            yield f"umid {umid} is declared twice; expected each umid once"
+        seen.add(str(umid))
+
+
+def _unknown(where: str, options: Options) -> Iterator[str]:
+    for name in options:
+        if name not in known_options() | ({"umid"} if where != "instances_defaults" else set()):
+            alike = get_close_matches(str(name), known_options(), 1)
+            yield f"{where} has the unknown option {name!r}" + (f"; did you mean {alike[0]!r}?" if alike else "")
+
+
+def _not_a_name(umid: Any) -> Iterator[str]:
+    """Yield why a umid is refused; YAML reads 007, 12:30 and 1.10 as numbers, and no as a boolean."""
+    written = _written(umid)
+    if isinstance(umid, (bool, float)) or umid is None or (isinstance(umid, int) and written not in ("", str(umid))):
+        example = f'umid: "{written}"' if written else 'such as umid: "1.10" or umid: "no"'
+        yield f"umid {written or umid} is not text, for YAML reads it as {umid!r}; write it in quotes, {example}"
+    elif not _UMID.fullmatch(str(umid)):
+        yield (
+            f"umid {umid!r} is not a name for an instance; expected 1 to 63 letters, digits, dots, dashes and "
+            "underscores, the first of them not a dot or a dash"
+        )
+
+
+def _written(value: Any) -> str:
+    """Return how a number was written in its file, or an empty text when that is not known."""
+    if Origin is None:
+        return ""
+    try:
+        origin = Origin.get_tag(value)
+        line = Path(origin.path).read_text(encoding="utf-8").splitlines()[origin.line_num - 1]
+        return re.match(r"[^\s,}\]#]*", line[origin.col_num - 1 :]).group()
+    except (AttributeError, OSError, IndexError, TypeError, ValueError):
+        return ""
+
+
+# Looked at.
+
+
+def changes(results: Sequence[Mapping[str, Any]], groups: Sequence[Declared], batch: int) -> dict[str, Any]:
+    """Return what the answers of uml.mconsole.instance to the groups of a plan call for.
+
+    That is `restarts`, as batches of alike instances, `warnings` about what stays otherwise than declared, and
+    `left_running`, the instances that ran before and go on.
+    """
+    restarts, warnings, running = [], [], []
+    for result, group in zip(results, groups, strict=True):
+        rows = {umid: row for umid, row in (result.get("instances") or {}).items() if "state" in row}
+        differing = {umid: found for umid, row in rows.items() if (found := differences(row))}
+        if group["options"].get("restart", "never") == "never":
+            warnings += [_warning(umid, found) for umid, found in differing.items()]
+            differing = {}
+        restarts += [{"umids": names, "options": group["options"]} for names in batches(list(differing), batch)]
+        running += [umid for umid, row in rows.items() if _goes_on(row) and umid not in differing]
+    return {"restarts": restarts, "warnings": warnings, "left_running": running}
+
+
+def differences(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the declared options that take a restart; devices are changed while an instance runs."""
+    return {name: value for name, value in (row.get("differences") or {}).items() if name != "devices"}
+
+
+def batches(names: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    """Yield names in parts of so many."""
+    return (names[start : start + size] for start in range(0, len(names), size))
+
+
+def _goes_on(row: Mapping[str, Any]) -> bool:
+    return row["state"] == "running" and not row.get("changed")
+
+
+def _warning(umid: str, found: Mapping[str, Any]) -> str:
+    texts = [f"{name} {_sides(value)}" for name, value in sorted(found.items())]
+    return f"{umid} runs otherwise than declared: {'; '.join(texts)}. Set restart to have it restarted"
+
+
+def _sides(value: Mapping[str, Any]) -> str:
+    """Return what an instance runs with, and what is declared."""
+    sides = [" ".join(map(str, side)) if isinstance(side, (list, tuple)) else str(side) for side in value.values()]
+    return " -> ".join(side or "none" for side in sides)
