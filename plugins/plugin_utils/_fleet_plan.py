@@ -98,7 +98,7 @@ def _written(value: Any) -> str:
     try:
         origin = Origin.get_tag(value)
         line = Path(origin.path).read_text(encoding="utf-8").splitlines()[origin.line_num - 1]
-        return re.match(r"[^\s,}\]#]*", line[origin.col_num - 1 :]).group()
+        return re.split(r"[\s,}\]#]", line[origin.col_num - 1 :], maxsplit=1)[0]
     except (AttributeError, OSError, IndexError, TypeError, ValueError):
         return ""
 

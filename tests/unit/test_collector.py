@@ -16,8 +16,8 @@ import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._collector import patterns, recorder, session
 from ansible_collections.uml.mconsole.plugins.module_utils._collector.log_follower import LogFollower
+from ansible_collections.uml.mconsole.plugins.module_utils._collector.rate_limit import RateLimit
 from ansible_collections.uml.mconsole.plugins.module_utils._collector.recorder import Recorder
-from ansible_collections.uml.mconsole.plugins.module_utils._collector.tracked import RateLimit
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import notify
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import Error
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.notify import Datagram, Listener

@@ -22,10 +22,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from .._journal import journal
 from .._mconsole.errors import InputError
 from .._program import bundle
-from .collector import Collector, Settings
+from .loop import Loop
 from .patterns import watches
 from .recorder import Recorder
 from .status_socket import StatusSocket
+from .tracker import Settings
 
 RATE = 100.0  # events a second of one instance, on average
 _LOCK = "collector.lock"
@@ -53,7 +54,7 @@ def collect(
     journal.make_directory(where)
     with Lock(where) as lock, contextlib.closing(_Journal(where, journal_size or journal.LIMIT)) as writer:
         recorder = Recorder(writer.append, socket.gethostname())
-        collector = Collector(Settings(uml_dirs, wanted, event_rate), recorder, lock.touch)
+        loop = Loop(Settings(uml_dirs, wanted, event_rate), recorder, lock.touch)
         order: Dict[str, Any] = {
             "uml_dirs": uml_dirs,
             "patterns": list(patterns),
@@ -61,7 +62,7 @@ def collect(
             "journal_size": journal_size,
         }
         lock.sign(order)
-        _Session(where, collector, recorder, order).run(lock, detached)
+        _Session(where, loop, recorder, order).run(lock, detached)
 
 
 class Lock:
@@ -161,9 +162,9 @@ class _Journal:
 class _Session:
     """One run of a collector: what is around its loop."""
 
-    def __init__(self, directory: str, collector: Collector, recorder: Recorder, order: Dict[str, Any]) -> None:
+    def __init__(self, directory: str, loop: Loop, recorder: Recorder, order: Dict[str, Any]) -> None:
         self._directory = directory
-        self._collector = collector
+        self._loop = loop
         self._recorder = recorder
         self._order = order
         self._code = bundle.digest(ENTRY)
@@ -172,20 +173,20 @@ class _Session:
     def run(self, lock: Lock, detached: bool) -> None:
         """Tell that we are here, collect, and tell that we are not any more."""
         _raise_limit()
-        with _Signals(self._collector), contextlib.closing(StatusSocket(self._directory, self.status)) as door:
-            self._collector.attach(door)
+        with _Signals(self._loop), contextlib.closing(StatusSocket(self._directory, self.status)) as door:
+            self._loop.attach(door)
             self._announce(lock)
             if detached:
                 _let_go()
             try:
-                self._collector.run()
+                self._loop.run()
                 self._recorder.add("collector_stopped", "it was told to end")
             except Exception as err:
                 told = "".join(traceback.format_exception_only(type(err), err)).strip()
                 self._recorder.add("collector_stopped", f"it failed: {told}", severity="critical")
                 raise
             finally:
-                self._collector.close()
+                self._loop.close()
 
     def status(self) -> Dict[str, Any]:
         """Return what the door tells."""
@@ -196,8 +197,8 @@ class _Session:
             "journal_dir": self._directory,
             "service": bool(os.environ.get("INVOCATION_ID")),  # systemd's, and nobody else's to end
             "order": self._order,
-            "instances": self._collector.coverage(),
-            "counters": {**self._collector.counters, **self._recorder.counters},
+            "instances": self._loop.coverage(),
+            "counters": {**self._loop.counters, **self._recorder.counters},
         }
 
     def _announce(self, lock: Lock) -> None:
@@ -214,8 +215,8 @@ class _Session:
 class _Signals:
     """Turns the signals that mean the end into the end of the loop, also while it waits."""
 
-    def __init__(self, collector: Collector) -> None:
-        self._collector = collector
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._theirs.setblocking(False)
@@ -225,7 +226,7 @@ class _Signals:
             signal.signal(number, self._end)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(self._theirs.fileno())
-        self._collector.selector.register(self._ours, selectors.EVENT_READ)
+        self._loop.selector.register(self._ours, selectors.EVENT_READ)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -234,7 +235,7 @@ class _Signals:
         self._theirs.close()
 
     def _end(self, number: int, frame: Optional[FrameType]) -> None:
-        self._collector.ending = True
+        self._loop.ending = True
 
 
 def _raise_limit() -> None:

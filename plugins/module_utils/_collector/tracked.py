@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any, Dict, Optional
 
 from .._mconsole import notify, procfs, socket_id, syscalls
@@ -16,57 +15,23 @@ from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
 from .._mconsole.socket_id import SocketId
 from .log_follower import LogFollower
-
-_BURST = 20  # seconds' worth of events that an instance may have at once
-
-
-class RateLimit:
-    """How much an instance may say: ``rate`` events a second on average, and many more at once; 0 is without bound."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._left = rate * _BURST
-        self._at = time.monotonic()
-        self.refused = 0
-
-    def take(self) -> bool:
-        """Tell whether one more may be said, and count those that may not."""
-        if not self._rate:
-            return True
-        if self._left < 1 and not self._refill():
-            self.refused += 1
-            return False
-        self._left -= 1
-        return True
-
-    def pop_suppressed(self, is_over: bool) -> int:
-        """Return how many were refused, once more may be said again or nothing will be."""
-        if not self.refused or not (is_over or self._refill()):
-            return 0
-        count, self.refused = self.refused, 0
-        return count
-
-    def _refill(self) -> bool:
-        now = time.monotonic()
-        self._left = min(self._left + (now - self._at) * self._rate, self._rate * _BURST)
-        self._at = now
-        return self._left >= 1
+from .rate_limit import RateLimit
 
 
 class TrackedInstance:
     """A running instance.
 
-    ``boot`` counts from 1 since the collector first saw it, 0 before its console is there; ``handle`` is a pidfd;
-    ``notify`` is the path its kernel sends to, ``uncovered`` says why nobody reads it.
+    ``boot`` counts from 1 since the collector first saw it, 0 before its console is there; ``handle`` is a pidfd, or
+    None; ``notify`` is the path its kernel sends to, ``log_uncovered`` says why its console log is not read.
     """
 
-    def __init__(self, instance: Instance, rate: float) -> None:
+    def __init__(self, instance: Instance, rate: float, handle: Optional[int], notify: Optional[str]) -> None:
         self.place = instance.place
         self.pid = instance.pid or 0
         self.uid = instance.uid
         self.start = instance.start
-        self.handle = syscalls.pidfd(self.pid)
-        self.notify = notify.path_of(instance.argv, procfs.link(f"/proc/{self.pid}/cwd") or "/")
+        self.handle = handle
+        self.notify = notify
         self.follower: Optional[LogFollower] = None
         self.log_uncovered = ""
         self.paused = False
@@ -76,7 +41,15 @@ class TrackedInstance:
         self._allowances: Dict[str, RateLimit] = {}
         self._console = _console(instance)
         self._made: Optional[SocketId] = None
-        self.has_booted()
+
+    @classmethod
+    def of(cls, instance: Instance, rate: float) -> TrackedInstance:
+        """Return a running instance with a pidfd, in the boot that it is in now."""
+        pid = instance.pid or 0
+        path = notify.path_of(instance.argv, procfs.link(f"/proc/{pid}/cwd") or "/")
+        tracked = cls(instance, rate, syscalls.pidfd(pid), path)
+        tracked.has_booted()
+        return tracked
 
     def identity(self) -> Dict[str, Any]:
         """Return who it is, as an event says it."""
@@ -95,7 +68,7 @@ class TrackedInstance:
         return {about: count for about, count in found.items() if count}
 
     def has_booted(self) -> bool:
-        """Tell whether its console was made anew since the last look, and count that: each boot makes its own."""
+        """Return whether it has made a new console after the last look, and count that: each boot makes one."""
         made = socket_id.socket_id(os.path.join(self.place.directory, "mconsole"))
         if made is None or made == self._made:
             return False
