@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _parameters, _unsafe
+from ansible_collections.uml.mconsole.plugins.plugin_utils import (
+    _console_guard,
+    _parameters,
+    _preload,
+    _unsafe,
+    _vm_host_task,
+)
+
+OPERATION = __name__.rpartition(".")[2]  # the name of the file, of which each module has one
+_preload.preload(OPERATION)
 
 
 class ActionModule(ActionBase):
@@ -27,18 +37,43 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         name = _console_guard.short(self._task.action)
         try:
-            _parameters.check(name, self._task.args)
-            params = self._params(name)
+            params = _parameters.validate(name, self._task.args, self._timeout())
         except AnsibleError as err:
             return {**result, "failed": True, "changed": False, "msg": str(err)}
-        if params is None:
+        answer = self._answer(name, params, task_vars or {})
+        if answer is None:
             return {**result, **self._execute_module(task_vars=task_vars)}
-        answer = self._connection.call(name, params, bool(self._task.check_mode))
         result.update(_console_guard.as_of_a_module(answer))
+        result.setdefault("invocation", {"module_args": params})
         return _unsafe.mark(result)
 
-    def _params(self, name: str) -> dict[str, Any] | None:
-        """Return the parameters for an instance's connection; None where the host is the VM host."""
-        if not hasattr(self._connection, "umid"):
-            return None
-        return _parameters.validate(name, self._task.args, self._connection.get_option("uml_timeout"))
+    def _answer(self, name: str, params: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the result of the local client, or None when the task has to run as a module."""
+        check = bool(self._task.check_mode)
+        if self._is_instance:
+            return self._connection.call(name, params, check)
+        order = {"kind": "operation", "operation": name, "params": params, "check": check}
+        return _vm_host_task.run(self._connection, self._surroundings(task_vars), order, self._log)
+
+    @property
+    def _is_instance(self) -> bool:
+        return hasattr(self._connection, "umid")
+
+    def _timeout(self) -> float:
+        """Return the default of the option timeout."""
+        return self._connection.get_option("uml_timeout") if self._is_instance else _parameters.TIMEOUT
+
+    def _surroundings(self, task_vars: dict[str, Any]) -> _vm_host_task.Surroundings:
+        """Return the Python and the environment that the module would have."""
+        host = self._task.delegate_to
+        own = task_vars.get("ansible_delegated_vars", {}).get(host, {}) if host else task_vars
+        python = own.get("ansible_python_interpreter") or C.config.get_config_value("INTERPRETER_PYTHON", variables={})
+        python = str(self._templar.template(python))
+        if python.startswith("auto"):
+            python = own.get("ansible_facts", {}).get("discovered_interpreter_python") or "python3"
+        environment: dict[str, Any] = {}
+        self._compute_environment_string(environment)
+        return _vm_host_task.Surroundings(python, environment)
+
+    def _log(self, text: str) -> None:
+        self._display.vvv(text)

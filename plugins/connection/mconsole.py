@@ -34,36 +34,8 @@ notes:
 extends_documentation_fragment:
   - ansible.builtin.connection_pipelining
   - uml.mconsole.ssh_options
+  - uml.mconsole.vm_host
 options:
-  uml_umid:
-    description:
-      - Name of the instance, as given to its kernel with C(umid=). By default the name of the inventory host; of a
-        task with C(delegate_to), the name of the host that it is delegated to.
-      - It must be text. Put quotes around a name that YAML would read as a number, a date or a boolean.
-    type: raw
-    vars:
-      - name: inventory_hostname
-      - name: ansible_uml_umid
-  uml_dir:
-    description:
-      - Directory on the VM host that holds C(UMID/mconsole).
-      - By default C(~/.uml) of the user that the client runs as, or wherever the running instance of that name has it.
-    type: str
-    vars:
-      - name: ansible_uml_dir
-  uml_transport:
-    description: How to reach the VM host. Use V(local) if the VM host is the controller itself.
-    type: str
-    choices: [ssh, local]
-    default: ssh
-    vars:
-      - name: ansible_uml_transport
-  uml_timeout:
-    description: Maximum number of seconds for one exchange with the console, unless the task sets C(timeout).
-    type: float
-    default: 5.0
-    vars:
-      - name: ansible_uml_timeout
   uml_python:
     description: The Python interpreter on the VM host that runs the client, 3.8 or later.
     type: str
@@ -97,8 +69,13 @@ from ansible.utils.display import Display
 
 from ansible_collections.uml.mconsole.plugins.module_utils._guest.console_log import harmless
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _identity, _parameters, _setup
-from ansible_collections.uml.mconsole.plugins.plugin_utils._channel import Channel
-from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import Become, LocalTransport, SshTransport
+from ansible_collections.uml.mconsole.plugins.plugin_utils._channel import Channel, result_of
+from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import (
+    Become,
+    LocalTransport,
+    SshTransport,
+    channel_options,
+)
 
 display = Display()
 PYTHON_VARIABLE = "ansible_python_interpreter"
@@ -135,6 +112,12 @@ class Connection(SshConnection):
         super().set_become_plugin(Become(plugin) if plugin is not None else None)
 
     @property
+    def vm_host_become(self) -> Become | None:
+        """Return who the local client becomes on the VM host: the user that the task becomes."""
+        become: Become | None = self.become
+        return become
+
+    @property
     def umid(self) -> str:
         """Return the instance that this connection is to."""
         return _identity.umid_of(self._task_keywords, self._host_variables)
@@ -169,16 +152,7 @@ class Connection(SshConnection):
         return {**params, **{name: value for name, value in defaults.items() if params.get(name) is None}}
 
     def _send(self, order: dict[str, Any]) -> dict[str, Any]:
-        answer = self.channel.call(order)
-        if "fault" in answer:
-            raise AnsibleError(f"The local client on {self._vm_host} failed, which is a bug of it: {answer['fault']}")
-        result = answer.get("result")
-        if not isinstance(result, dict):
-            raise AnsibleError(
-                f"The local client on {self._vm_host} was lost after the order had been sent (it answered"
-                " with no result): it may have happened."
-            )
-        return result
+        return result_of(self.channel.call(order), self._vm_host)
 
     @property
     def channel(self) -> Channel:
@@ -187,7 +161,8 @@ class Connection(SshConnection):
             local = self.get_option("uml_transport") == "local"
             self.host = self.get_option("host") or self._play_context.remote_addr
             transport = LocalTransport(self, "here") if local else SshTransport(self, str(self.host))
-            identity = f"{self._python} {self.become.identity if self.become is not None else ''}"
+            become = self.vm_host_become
+            identity = f"{self._python} {become.identity if become is not None else ''}"
             self._channel = Channel(transport, _console_guard.digest(identity), self._python, self._patience, self.note)
         return self._channel
 
@@ -211,14 +186,8 @@ class Connection(SshConnection):
     # What the transports need of core's ssh.
 
     def _build_command(self, binary: str, subsystem: str, *other_args: Any) -> list[bytes]:
-        """Let ssh itself notice that the network is gone, which TCP alone takes a quarter of an hour for.
-
-        These words stand last, so whatever the user's options say of it counts. A terminal would garble what goes
-        to the client and what comes from it, so -T has the last word there.
-        """
-        pulse = ("-o", f"ServerAliveInterval={max(round(float(self.get_option('timeout'))), 1)}")
-        counted = ("-o", "ServerAliveCountMax=2")
-        words: list[bytes] = super()._build_command(binary, subsystem, *pulse, *counted, "-T", *other_args)
+        """Give every ssh of this connection the options of the channel."""
+        words: list[bytes] = super()._build_command(binary, subsystem, *channel_options(self), *other_args)
         return words
 
     def ssh_words(self, *words: str) -> list[str]:
@@ -227,7 +196,8 @@ class Connection(SshConnection):
 
     def execute_on_vm_host(self, text: str, data: bytes, become: bool) -> tuple[int, bytes, bytes]:
         """Run shell text on the VM host as core's ssh does, its prompts for become included."""
-        held, self.become = self.become, self.become.plugin if become and self.become is not None else None
+        asked = self.vm_host_become if become else None
+        held, self.become = self.become, asked.plugin if asked is not None else None
         try:
             return super().exec_command(text, in_data=data, sudoable=become)
         finally:

@@ -185,7 +185,7 @@ from ansible_collections.uml.mconsole.plugins.plugin_utils import (
 from ansible_collections.uml.mconsole.plugins.plugin_utils._ask_hosts import Answer
 from ansible_collections.uml.mconsole.plugins.plugin_utils._inventory_hosts import Choice, Entry
 from ansible_collections.uml.mconsole.plugins.plugin_utils._inventory_names import Taken
-from ansible_collections.uml.mconsole.plugins.plugin_utils._inventory_variables import group_of, trust_as_template
+from ansible_collections.uml.mconsole.plugins.plugin_utils._inventory_variables import group_of, trusted
 from ansible_collections.uml.mconsole.plugins.plugin_utils._unsafe import mark
 from ansible_collections.uml.mconsole.plugins.plugin_utils._vmhosts import VmHost
 
@@ -248,7 +248,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             known = {**variables, **assumed, **self._vars, **magic}
             self.templar.available_variables = known
             try:
-                vm_hosts[name] = _vmhosts.make(name, known, self._render, trust_as_template)
+                vm_hosts[name] = _vmhosts.make(name, known, self._render, trusted)
             except AnsibleError as err:
                 failed[name] = Answer({}, str(err))
         return vm_hosts, failed

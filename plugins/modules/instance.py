@@ -68,8 +68,27 @@ options:
         pile up beyond that, the guest cannot fork. From V(112M) on there are enough, and below it a warning.
     type: str
   ncpus:
-    description: Processors of the guest, for kernels that can have more than one.
+    description:
+      - Processors of the guest.
+      - A kernel without SMP always has one, so a larger number is a warning. Debian's 6.1, 6.12 and 7.2 are such
+        kernels. The fact C(ansible_processor_nproc) of M(uml.mconsole.instance_facts) is the number that the guest has.
     type: int
+  seccomp:
+    description:
+      - Whether the kernel catches the system calls of its guest by seccomp and not by ptrace. That takes about half the
+        time, and needs a kernel from 6.16 on; an older one is refused.
+      - With V(auto) the kernel uses seccomp where the VM host allows it.
+      - A kernel does not use it by default.
+    type: str
+    choices: ["off", "on", auto]
+  memory_budget:
+    description:
+      - What to do when the VM host cannot hold the instance beside those that run, if all use the memory that they were
+        given. The VM host can give its available memory and its free swap space.
+      - With V(warn) the task warns and starts the instance. With V(enforce) it fails before anything is started.
+    type: str
+    choices: [ignore, warn, enforce]
+    default: warn
   root:
     description: The guest's root file system.
     type: dict
@@ -100,7 +119,8 @@ options:
     description:
       - Devices that are there from the start, by name. A value is the text that the console takes, or a dictionary of
         the options of M(uml.mconsole.device).
-      - Lines that are not named are V(null), and the console V(con0) goes to O(console_log). Without a first disk
+      - Lines that are not named are V(null), except V(ssl1), which is V(pts), so that tasks can get into the guest
+        (P(uml.mconsole.guest#connection)). The console V(con0) goes to O(console_log). Without a first disk
         V(ubd0) is C(/dev/null) without a lock, since the kernel's default for it cannot be removed without a panic.
     type: dict
   kernel_args:
@@ -135,11 +155,26 @@ options:
         than said here is among RV(differences).
     type: str
     choices: [none, systemd]
+  cpu_quota:
+    description:
+      - The part of one processor that the unit of the instance may use, such as V(50%) or V(150%). V(infinity) removes
+        the limit.
+      - This and the next two need O(supervisor=systemd). They hold at once, without a restart, and are read back from
+        systemd; see RV(limits).
+    type: str
+  memory_max:
+    description:
+      - The most memory that all processes of the instance may use together, such as V(512M), or V(infinity). It must
+        leave room beside O(memory), because the VM host ends an instance that needs more.
+    type: str
+  tasks_max:
+    description: The most processes that the instance may have on the VM host, or V(infinity).
+    type: str
   restart:
     description:
       - Whether an instance that runs with another kernel, or with other boot options than the task says, is restarted.
-      - Of O(kernel), O(memory), O(ncpus), O(root), O(devices), O(kernel_args), O(notify) and O(supervisor), those that
-        the task gives are compared, each as a whole. A kernel whose file was replaced is another one.
+      - Of O(kernel), O(memory), O(ncpus), O(seccomp), O(root), O(devices), O(kernel_args), O(notify) and O(supervisor),
+        those that the task gives are compared, each as a whole. A kernel whose file was replaced is another one.
       - With V(never) the differences are returned, and nothing is done about them.
     type: str
     choices: [never, when_required]
@@ -153,14 +188,21 @@ options:
       - V(message) waits for a message that the guest writes to C(/proc/mconsole). It needs a O(notify) of the
         instance's own, to which nothing else may listen meanwhile.
       - V(log) waits for O(wait_pattern) in the console log.
+      - V(login) waits until the guest has a login prompt or a shell at a line, as P(uml.mconsole.guest#connection)
+        uses. A guest with systemd has that much later than its init. Nobody is logged in.
+      - V(command) waits until O(wait_command) ends with status 0 in the guest. It runs as root, so a line of the guest
+        must have a shell of root that asks for no password.
       - V(none) waits until the kernel has taken its name.
       - One that is found booting, after a reboot say, is waited for as well. That is until its console answers and,
         unless this is V(console) or V(none), its init runs.
     type: str
-    choices: [init, console, message, log, none]
+    choices: [init, console, message, log, login, command, none]
     default: init
   wait_pattern:
     description: Regular expression that is searched for in a message or in the console log.
+    type: str
+  wait_command:
+    description: Command of the guest's shell for O(wait_for=command), such as V(systemctl is-active sshd).
     type: str
   wait_timeout:
     description:
@@ -275,7 +317,8 @@ commands:
   sample: ["sysrq s", "sysrq u", "halt"]
 steps:
   description: What was done, or in check mode would be, of V(resume), V(pause), V(stop), V(clear), V(start),
-      V(enable) and V(disable), of which the last two say whether it starts when the VM host boots.
+      V(enable), V(disable) and V(limit). V(enable) and V(disable) say whether it starts when the VM host boots, and
+      V(limit) sets the limits of its unit.
   returned: when the instance could be looked at
   type: list
   elements: str
@@ -295,6 +338,12 @@ xstate_shim:
     - V(null) when the instance does not run, or belongs to another user.
   returned: when the instance could be looked at
   type: bool
+limits:
+  description:
+    - The limits of the unit that the task asks for, as systemd has them. C(memory_max) is in bytes; null is no limit.
+  returned: when the task asks for limits and systemd keeps the instance
+  type: dict
+  sample: {"cpu_quota": "50%", "memory_max": 536870912}
 differences:
   description: What the instance runs with otherwise than the task says, by option.
   returned: when the instance could be looked at

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ask many VM hosts side by side, each in a process of its own that a deadline ends.
+"""Ask many VM hosts side by side, each in its own process that ends at a deadline.
 
-Processes, since a connection plugin cannot be told to give up: when its time is over, the process is killed together
-with the ssh that it waits for. A process has no terminal, so that nobody is asked for a password in the background.
+A connection plugin cannot be interrupted, so each has a process: when its time is over, the process is killed together
+with the ssh that it waits for. A process has no terminal, so that ssh does not ask for a password in the background.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def ask(jobs: Mapping[str, Job], forks: int, timeout: float) -> dict[str, Answer
 
 @contextlib.contextmanager
 def _running() -> Iterator[dict[str, _Asked]]:
-    """Lend the register of what runs; whatever is left in it when the user interrupts is ended."""
+    """Yield the register of what runs; end what is left in it when the user interrupts."""
     running: dict[str, _Asked] = {}
     try:
         yield running
@@ -74,7 +74,7 @@ def _start(job: Job, timeout: float) -> _Asked:
 
 
 def _work(job: Job, writer: connection.Connection) -> None:
-    """Do a job in the process of its own."""
+    """Run a job in its own process."""
     os.setsid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     null = os.open(os.devnull, os.O_RDONLY)
@@ -128,11 +128,11 @@ def _end(asked: _Asked, farewell: float = 0.0) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    """Return the children of a process that has sessions of their own, as ssh has when it asks for a password."""
+    """Return the children of a process, which may have their own sessions, as ssh has when it asks for a password."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
             return [int(word) for word in stream.read().split()]
-    except OSError:  # ended, or no Linux
+    except OSError:  # it ended, or this is not Linux
         return []
 
 

@@ -17,10 +17,11 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, Protocol
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -71,14 +72,25 @@ class ChannelUnavailable(Exception):
         self.silent = silent
 
 
+class NoClient(AnsibleConnectionFailure):
+    """The VM host was reached, and its Python or become did not run the client; no order was sent."""
+
+
 class Channel:
     """The way to the local client of one VM host, user and become user."""
 
     def __init__(
-        self, transport: Transport, identity: str, python: str, timeout: float, log: Callable[[str], None]
+        self,
+        transport: Transport,
+        identity: str,
+        python: str,
+        timeout: float,
+        log: Callable[[str], None],
+        before: Iterable[str] = (),
     ) -> None:
+        """Store how to reach and start the client; ``before`` are words before its Python, as of env."""
         self._transport = transport
-        self._python = python
+        self._python = [*before, *shlex.split(python)]
         self._timeout = timeout
         self._log = log
         self._key = f"{identity}-{_program.signature()}"
@@ -90,20 +102,31 @@ class Channel:
         :raises AnsibleConnectionFailure: when the VM host or its client cannot be reached; the order was not sent
         :raises AnsibleError: when the order was sent and no answer came: it may have happened
         """
-        if self._remembers_exec():
+        try:
+            return self.ask_client(order)
+        except ChannelUnavailable:
             return self._once(order)
+
+    def ask_client(self, order: Order) -> Answer:
+        """Return the answer of a client that stays, started when there is none.
+
+        :raises ChannelUnavailable: when none can stay or be reached; the order was not sent
+        :raises AnsibleConnectionFailure: when the VM host cannot be reached; the order was not sent
+        :raises AnsibleError: when the order was sent and no answer came: it may have happened
+        """
+        if self._remembers_exec():
+            raise ChannelUnavailable("no client answered a short while ago")
         try:
             return self._converse(order)
         except ChannelUnavailable as err:
             silent = err.silent
-        if not self._build(silent):
-            return self._once(order)
+        self._build(silent)
         try:
             return self._converse(order)
         except ChannelUnavailable as err:
             self._log(f"no client answers through {self.address} ({err}); one exec a task from now on")
             self._remember_exec()
-            return self._once(order)
+            raise
 
     def alive(self) -> bool:
         """Return whether a client greets through the channel."""
@@ -170,21 +193,23 @@ class Channel:
             " it may have happened."
         )
 
-    def _build(self, silent: bool) -> bool:
-        """Build the way; False when there can be none and each task needs its own exec."""
-        command = self._transport.background_command([self._python, "-c", _program.LISTENING_STUB])
+    def _build(self, silent: bool) -> None:
+        """Build the way.
+
+        :raises ChannelUnavailable: when there can be none and each task needs its own exec
+        """
+        command = self._transport.background_command([*self._python, "-c", _program.LISTENING_STUB])
         if command is None:
-            return False
+            raise ChannelUnavailable("become asks for a password")
         with self._building() as failures:
             failures.share()
             if self.alive():
-                return True  # another fork has built it meanwhile
+                return  # another fork has built it meanwhile
             self._log(f"building the channel {self.address}")
             with failures:
                 if silent:
                     self._transport.reset_dead_master(self._timeout)
                 self._lay(command)
-            return True
 
     def _lay(self, command: str) -> None:
         """Start a client that stays, and let the address lead to it."""
@@ -224,20 +249,22 @@ class Channel:
         return self._run({"mode": "once", **order}, become=True)
 
     def _run(self, order: Order, become: bool) -> Answer:
-        status, out, err = self._transport.execute([self._python, "-c", _program.STUB], _program.program(order), become)
+        status, out, err = self._transport.execute(
+            [*self._python, "-c", _program.STUB], _program.program(order), become
+        )
         lines = out.decode("utf-8", "replace").splitlines()
         answer = _last_value(lines)
         if status != 0 or answer is None:
-            raise AnsibleConnectionFailure(self._no_start(status, err.decode("utf-8", "replace").strip(), lines))
+            raise NoClient(self._no_start(status, err.decode("utf-8", "replace").strip(), lines))
         if answer.get("failed"):
-            raise AnsibleConnectionFailure(f"{answer.get('msg')} (VM host {self._transport.where})")
+            raise NoClient(f"{answer.get('msg')} (VM host {self._transport.where})")
         return answer
 
     def _no_start(self, status: int, said: str, lines: list[str]) -> str:
         detail = said.splitlines()[-1] if said else " / ".join(lines[-2:]) or "no output"
         hint = "; set ansible_python_interpreter to a Python 3.8 or later" if status in (1, 126, 127) else ""
         return (
-            f"{self._python} on the VM host {self._transport.where} did not run the local client"
+            f"{' '.join(self._python)} on the VM host {self._transport.where} did not run the local client"
             f" (status {status}: {detail}){hint}"
         )
 
@@ -283,6 +310,22 @@ class _Failures:
         if isinstance(error, AnsibleConnectionFailure) and time.monotonic() - self._tried > _SLOW:
             json.dump({"at": time.monotonic(), "msg": str(error)}, self._stream)
             self._stream.flush()
+
+
+def result_of(answer: Answer, where: str) -> Answer:
+    """Return the result in an answer of the client on the VM host ``where``.
+
+    :raises AnsibleError: when it holds none
+    """
+    if "fault" in answer:
+        raise AnsibleError(f"The local client on {where} failed, which is a bug of it: {answer['fault']}")
+    result = answer.get("result")
+    if not isinstance(result, dict):
+        raise AnsibleError(
+            f"The local client on {where} was lost after the order had been sent (it answered with no result):"
+            " it may have happened."
+        )
+    return result
 
 
 def _last_value(lines: list[str]) -> Answer | None:

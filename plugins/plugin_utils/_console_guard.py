@@ -89,6 +89,12 @@ def answer_discovery(cmd: str, in_data: bytes | None) -> bytes | None:
     return platform + b"FOUND\n/usr/bin/python3\nENDFOUND\n"
 
 
+def name_of_payload(payload: bytes) -> str | None:
+    """Return the full name of the module in a payload, or None when it does not say one."""
+    names = {name.decode() for name in _PAYLOAD_NAME.findall(payload)}
+    return names.pop() if len(names) == 1 else None
+
+
 def payload_name(payload: bytes, umid: str, action: str | None = None) -> str:
     """Return the full name of the module in a payload.
 

@@ -18,13 +18,15 @@ from ._vmhosts import CONNECTION, VmHost
 try:
     from ansible.template import trust_as_template as trust_as_template  # the inventory plugin imports it from here
 except ImportError:  # before ansible-core 2.19, where all text that is not marked is a template
-
-    def trust_as_template(value: str) -> str:
-        """Return the text as it is."""
-        return value
-
+    trust_as_template = str
 
 FACTS_MODULE = "uml.mconsole.instance_facts"
+
+
+def trusted(text: str) -> str:
+    """Return text that Ansible takes for a template."""
+    found: str = trust_as_template(text)
+    return found
 
 
 def group_of(vm_host: str) -> str:
@@ -52,8 +54,8 @@ def of_instance(entry: Entry, vm_host: VmHost) -> dict[str, Any]:
         **mark(named),
         **vm_host.handed_on,
         **(owner if found["state"] == "unknown" and found.get("owner") else {}),
-        "ansible_connection": trust_as_template(CONNECTION),
-        "ansible_facts_modules": trust_as_template(FACTS_MODULE),
+        "ansible_connection": trusted(CONNECTION),
+        "ansible_facts_modules": trusted(FACTS_MODULE),
         "ansible_uml_umid": entry.umid,
         "ansible_uml_dir": mark(found["uml_dir"]),
         "uml_vm_host": entry.vm_host,

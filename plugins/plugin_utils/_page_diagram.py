@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The drawing of a VM host: where each line and box goes, in units that are pixels where there is room.
+"""Draw a VM host: where each line and box goes, in units that are pixels where there is room.
 
 Networks are rails down the left side, files that many disks stand on rails down the right. Instances that are on the
 same rails share a box between them, joined to each of its rails by one line with a dot; so a hundred instances are as
-easy to follow as three. A line that crosses a rail without a dot is not joined to it.
+easy to follow as three. A line that crosses a rail without a dot does not join it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PADDING = 8  # of a box
 _CHIP, _BETWEEN = 26, 6  # height of a chip, and the room around it
 _CHIP_WIDTH = 94  # in a narrow drawing at least
 _LETTER = 7.2  # width that a letter takes at most, mostly
-_TOLD = 24  # names that the description has of each rail
+_LISTED = 24  # names that the description has of each rail
 
 
 class Rail(NamedTuple):
@@ -54,7 +54,7 @@ def figures(vm_host: Part) -> list[Part]:
     """Return the drawings of a VM host: one for narrow windows, and one for wide ones where it would be another."""
     if not vm_host["instances"]:
         return []
-    networks = [each for each in vm_host["networks"] if each["shared"]]
+    networks = [network for network in vm_host["networks"] if network["shared"]]
     sides = (_side(networks[:_RAILS]), _side(vm_host["files"][:_RAILS]))
     boxes = _boxes(vm_host["instances"], networks[:_RAILS], vm_host["files"][:_RAILS])
     longest = max(sum(map(_span, box.instances)) for box in boxes)
@@ -83,7 +83,7 @@ def _span(instance: Part) -> int:
 
 def _figure(vm_host: Part, width: int, columns: int) -> Part:
     """Return what to draw where, and what it says in words."""
-    networks = [each for each in vm_host["networks"] if each["shared"]]
+    networks = [network for network in vm_host["networks"] if network["shared"]]
     files = vm_host["files"]
     left, right = networks[:_RAILS], files[:_RAILS]
     boxes = _boxes(vm_host["instances"], left, right)
@@ -111,9 +111,9 @@ def _figure(vm_host: Part, width: int, columns: int) -> Part:
 def _boxes(instances: Sequence[Part], networks: Sequence[Part], files: Sequence[Part]) -> list[Box]:
     """Return the boxes, those on the first rails first and the lonely ones last."""
     found: dict[tuple[tuple[int, ...], tuple[int, ...]], list[Part]] = {}
-    for each in instances:
-        place = (_on(each, networks), _on(each, files))
-        found.setdefault(place, []).append(each)
+    for instance in instances:
+        place = (_on(instance, networks), _on(instance, files))
+        found.setdefault(place, []).append(instance)
     lonely = ((), ())
     order = sorted(found, key=lambda place: (place == lonely, place[0] or (99,), place[1] or (99,)))
     return [Box(found[place], list(place[0]), list(place[1])) for place in order]
@@ -141,11 +141,11 @@ def _chips(instances: Sequence[Part], x: int, y: int, width: int, columns: int) 
     """Yield the chips in rows."""
     step = (width + _BETWEEN) / columns
     column = 0
-    for each in instances:
-        span = min(columns, _span(each))
+    for instance in instances:
+        span = min(columns, _span(instance))
         if column + span > columns:
             column, y = 0, y + _CHIP + _BETWEEN
-        yield _chip(each, round(x + column * step), y, round(step * span) - _BETWEEN)
+        yield _chip(instance, round(x + column * step), y, round(step * span) - _BETWEEN)
         column += span
 
 
@@ -155,15 +155,16 @@ def _chip(instance: Part, x: int, y: int, width: int) -> Part:
     room = letters - len(word) - 1 if word else letters
     place = {"x": x, "y": y, "width": width, "height": _CHIP}
     name = shorten(instance["umid"], max(3, room))
-    told = {key: instance[key] for key in ("state", "level", "mark")}
-    return {**place, "name": name, "word": word, "full": instance["umid"], **told}
+    state = {key: instance[key] for key in ("state", "level", "mark")}
+    return {**place, "name": name, "word": word, "full": instance["umid"], **state}
 
 
 def _left(networks: Sequence[Part], width: int) -> Iterator[Rail]:
     """Yield the rails of the networks, whose labels are above; the outermost is the first."""
     start = _MARGIN + len(networks) * _RAIL + _GAP // 2
-    for index, each in enumerate(networks):
-        yield Rail(each, _rail_x(index), _MARGIN + index * _LABEL + 9, start, _label(each["label"], width - start))
+    for index, network in enumerate(networks):
+        name = _label(network["label"], width - start)
+        yield Rail(network, _rail_x(index), _MARGIN + index * _LABEL + 9, start, name)
 
 
 def _rail_x(index: int) -> int:
@@ -173,9 +174,9 @@ def _rail_x(index: int) -> int:
 def _right(files: Sequence[Part], width: int, bottom: int) -> Iterator[Rail]:
     """Yield the rails of the files, whose labels are below; the innermost ends first, so that no label is crossed."""
     start = width - _MARGIN - len(files) * _RAIL - _GAP // 2
-    for index, each in enumerate(files):
+    for index, file in enumerate(files):
         y = bottom + _BETWEEN + (len(files) - 1 - index) * _LABEL + 13
-        yield Rail(each, width - _rail_x(index), y, start, _label(each["name"], start))
+        yield Rail(file, width - _rail_x(index), y, start, _label(file["name"], start))
 
 
 def _label(text: str, room: int) -> str:
@@ -185,7 +186,7 @@ def _label(text: str, room: int) -> str:
 
 def _ends(index: int, side: int, placed: Sequence[Part], rail: Rail) -> tuple[int, int]:
     """Return where a rail starts and ends: at its label, and at the last box that is joined to it."""
-    ends = [_line_y(each, side, index) for each in placed if index in each["box"][side]]
+    ends = [_line_y(box, side, index) for box in placed if index in box["box"][side]]
     far = (max if side == 1 else min)(ends, default=rail.y)
     return (rail.y, far) if side == 1 else (far, rail.y)
 
@@ -196,16 +197,16 @@ def _line_y(placed: Part, side: int, index: int) -> int:
 
 
 def _drawn(rail: Rail, ends: tuple[int, int]) -> Part:
-    told = {"label": rail.name, "kind": rail.part["kind"], "users": len(rail.part["keys"])}
-    return {"x": rail.x, "y1": ends[0], "y2": ends[1], "y": rail.y, "label_x": rail.label_x, **told}
+    label = {"label": rail.name, "kind": rail.part["kind"], "users": len(rail.part["keys"])}
+    return {"x": rail.x, "y1": ends[0], "y2": ends[1], "y": rail.y, "label_x": rail.label_x, **label}
 
 
 def _joined(placed: Part, rails: Sequence[Rail], on_left: int, x: int, width: int) -> Part:
     """Return a box with the lines that join it to its rails."""
     box = placed["box"]
-    left = [{"x1": rails[each].x, "x2": x, "y": _line_y(placed, 1, each), "index": each} for each in box.networks]
-    files = [(each, rails[on_left + each].x) for each in box.files]
-    right = [{"x1": x + width, "x2": end, "y": _line_y(placed, 2, each), "index": each} for each, end in files]
+    left = [{"x1": rails[index].x, "x2": x, "y": _line_y(placed, 1, index), "index": index} for index in box.networks]
+    files = [(index, rails[on_left + index].x) for index in box.files]
+    right = [{"x1": x + width, "x2": end, "y": _line_y(placed, 2, index), "index": index} for index, end in files]
     return {**placed, "left": left, "right": right}
 
 
@@ -213,21 +214,21 @@ def _joined(placed: Part, rails: Sequence[Rail], on_left: int, x: int, width: in
 
 
 def _title(vm_host: Part, networks: Sequence[Part], files: Sequence[Part]) -> str:
-    told = [vm_host["count"], *([count(len(networks), "network")] if networks else [])]
-    told += [count(len(files), "file")] if files else []
-    return f"{vm_host['name']}: {', '.join(told)}"
+    counts = [vm_host["count"], *([count(len(networks), "network")] if networks else [])]
+    counts += [count(len(files), "file")] if files else []
+    return f"{vm_host['name']}: {', '.join(counts)}"
 
 
 def _words(vm_host: Part, networks: Sequence[Part], files: Sequence[Part]) -> Iterator[str]:
     """Yield in sentences what the drawing shows, for those who do not see it."""
     for state in vm_host["states"]:
-        named = [each["umid"] for each in vm_host["instances"] if each["state"] == state["state"]]
-        yield f"{state['state']}: {listing(named, _TOLD)}."
-    for each in networks:
-        yield f"On the {each['kind']} {each['name']}: {_users(each)}."
-    for each in files:
-        yield f"{'Copy-on-write on' if each['is_base'] else 'Sharing'} {each['name']}: {_users(each)}."
+        named = [part["umid"] for part in vm_host["instances"] if part["state"] == state["state"]]
+        yield f"{state['state']}: {listing(named, _LISTED)}."
+    for network in networks:
+        yield f"On the {network['kind']} {network['name']}: {_users(network)}."
+    for file in files:
+        yield f"{'Copy-on-write on' if file['is_base'] else 'Sharing'} {file['name']}: {_users(file)}."
 
 
 def _users(part: Part) -> str:
-    return listing(sorted({user["umid"] for user in part["users"]}, key=natural), _TOLD)
+    return listing(sorted({user["umid"] for user in part["users"]}, key=natural), _LISTED)

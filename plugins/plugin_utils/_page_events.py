@@ -17,19 +17,19 @@ Part = dict[str, Any]
 
 
 def last_events(places: Sequence[tuple[str, list[Answer]]], most: int) -> Part:
-    """Return the last events of all, the newest first, and which VM hosts have nobody who writes any down."""
+    """Return the last events of all VM hosts, the newest first, and which VM hosts have no collector."""
     found: dict[Any, Row] = {}
     for name, answers in places:
         for event in (event for answer in answers for event in answer.events.get("events") or ()):
             found.setdefault((name, event.get("seq"), event.get("time"), event.get("umid")), event)
     last = sorted(found.items(), key=lambda answer: (_time(answer[1]), _number(answer[1])), reverse=True)
-    told = [(name, answer) for name, answers in places for answer in answers if "collecting" in answer.events]
-    collected = {name for name, answer in told if answer.events["collecting"]}
+    read = [(name, answer) for name, answers in places for answer in answers if "collecting" in answer.events]
+    collected = {name for name, answer in read if answer.events["collecting"]}
     failed = [answer for _name, answers in places for answer in answers if answer.events.get("failed")]
     return {
         "events": [_event(place[0], event) for place, event in last[: max(most, 0)]],
-        "more_events": len(last) > most or any(answer.events.get("more") for _name, answer in told),
-        "uncollected": [name for name in dict.fromkeys(name for name, _each in told) if name not in collected],
+        "more_events": len(last) > most or any(answer.events.get("more") for _name, answer in read),
+        "uncollected": [name for name in dict.fromkeys(name for name, _answer in read) if name not in collected],
         "failures": [f"{clean(answer.host, 60)}: {clean(answer.events.get('msg'), 300)}" for answer in failed],
     }
 

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Words of a page: what a guest says made harmless to look at, sizes and times that people read.
+"""Prepare the words of a page: text of guests that is harmless to look at, sizes and times that people read.
 
-Escaping is the template's, which does it everywhere. Here goes what no escaping helps against: what turns the direction
-of writing, hides, or piles up marks on one letter. Numbers are rounded to what a reader can use, so that a fleet that
-idles looks the same twice.
+The template escapes everything. This file removes what escaping does not help against: characters that turn the
+direction of writing, hide, or pile up marks on one letter. Numbers are rounded to what a reader can use, so that an
+idle fleet gives an identical page.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _UNSEEN = "\ufffd"
 
 
 def clean(value: Any, longest: int = 200) -> str:
-    """Return text of anybody as one line that shows all that it holds."""
+    """Return any text as one line that shows all its characters."""
     return shorten(" | ".join(_visible(value).replace("\t", " ").splitlines()), longest)
 
 
 def clean_lines(value: Any, longest: int = 1500) -> str:
-    """Return text of anybody with its lines."""
+    """Return any text with its lines."""
     return shorten("\n".join(_visible(value).splitlines()), longest)
 
 
@@ -56,7 +56,7 @@ def _shown(text: str) -> Iterable[str]:
 
 
 def natural(text: str) -> list[tuple[int, str]]:
-    """Return what sorts web2 before web10."""
+    """Return a key that sorts web2 before web10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d{1,18})", text)]
 
 
@@ -75,7 +75,7 @@ def percent(part: float, whole: float) -> int:
 
 
 def when(seconds: Any, form: str = "%Y-%m-%d %H:%M") -> dict[str, str]:
-    """Return a time since 1970 as this machine's own, for people and for programs; nothing where it is none."""
+    """Return seconds since 1970 as a local time, for people and for programs; empty texts when they are not a time."""
     try:
         moment = float(seconds)
         iso = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

@@ -15,8 +15,11 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.uml.mconsole.plugins.module_utils import _arguments
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
+from ansible_collections.uml.mconsole.plugins.module_utils._task.task import COMMON_ARGUMENTS
 
 from . import _identity
+
+TIMEOUT: float = COMMON_ARGUMENTS["timeout"]["default"]
 
 
 def check(name: str, arguments: Mapping[str, Any]) -> None:

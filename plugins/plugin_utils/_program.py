@@ -23,6 +23,7 @@ LAYERS = (
     "_files",
     "_journal",
     "_guest",
+    "_guest_shell",
     "_devices",
     "_facts",
     "_lifecycle",
@@ -92,6 +93,7 @@ def code() -> str:
     return bundle.digest_of(sources())
 
 
+@functools.cache
 def signature() -> str:
     """Return a digest that changes with the program, without reading it: of names, sizes and times of its files."""
     digest = hashlib.sha256(str(_SOURCE).encode())

@@ -62,7 +62,7 @@ class _Transport:
 
     def __init__(self, connection: Any, where: str) -> None:
         self._connection = connection
-        self._become: Become | None = connection.become
+        self._become: Become | None = connection.vm_host_become
         self.where = where
 
     def background_command(self, words: list[str]) -> str | None:
@@ -87,8 +87,8 @@ class SshTransport(_Transport):
         directory = unfrackpath(connection.get_option("control_path_dir"))
         makedirs_safe(directory, 0o700)
         words = connection.ssh_words()
-        digest = hashlib.sha256("\0".join([key, *words]).encode()).hexdigest()[:12]
-        return os.path.join(directory, f"uml-{digest}")
+        told = "\0".join([key, str(connection.host), *words])  # the words name the host only where ControlPath does
+        return os.path.join(directory, f"uml-{hashlib.sha256(told.encode()).hexdigest()[:12]}")
 
     def execute(self, words: list[str], data: bytes, become: bool) -> tuple[int, bytes, bytes]:
         """Run a command on the VM host with data as its stdin.
@@ -177,6 +177,16 @@ class LocalTransport(_Transport):
 
     def reset_dead_master(self, timeout: float) -> None:
         """Do nothing: no network is in between."""
+
+
+def channel_options(connection: Any) -> tuple[str, ...]:
+    """Return the options that every ssh of a channel has behind those of the user, which count where both say the same.
+
+    With them ssh itself notices that the network is gone, which takes TCP alone a quarter of an hour. A terminal would
+    garble what goes to the client and what comes from it, so -T is the last word about that.
+    """
+    interval = max(round(float(connection.get_option("timeout"))), 1)
+    return ("-o", f"ServerAliveInterval={interval}", "-o", "ServerAliveCountMax=2", "-T")
 
 
 def shell_text(text: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.plugin_utils import _program
-from support import amx, ansible, booted, guest, kernels, mconsole
+from support import amx, ansible, guest, kernels, mconsole, systemd_container
 from support.run_operation import validated
 from support.vmhost import VmHost
 from support.wait import wait_until
@@ -31,7 +31,7 @@ SYSTEM = "/usr/local/lib/uml-mconsole"
 class Lab:
     """The VM host, with one uml_dir and the program that a module runs there."""
 
-    def __init__(self, machine: booted.Machine, host: VmHost, folder: Path) -> None:
+    def __init__(self, machine: systemd_container.Machine, host: VmHost, folder: Path) -> None:
         self.machine, self.host, self.folder, self.uml_dir = machine, host, folder, folder / "u"
         self.root = {"initrd": str(shutil.copy(guest.initrd(), folder))}
         self.program = folder / "program.py"
@@ -76,7 +76,7 @@ def machine() -> Iterator[Lab]:
     folder = Path(tempfile.mkdtemp(prefix="uml."))
     folder.chmod(0o755)
     double = shutil.copy(amx.double(), folder / "double.so")
-    with booted.systemd() as machine, VmHost(inside=machine.inside) as host:
+    with systemd_container.systemd() as machine, VmHost(inside=machine.inside) as host:
         machine.run("sh", "-c", f"echo {double} >/etc/ld.so.preload")
         lab = Lab(machine, host, folder)
         try:

@@ -21,7 +21,7 @@ PRELUDE = """\
 MISSING = {
     "select": ("epoll", "EPOLLIN"),
     "os": ("O_PATH", "O_TMPFILE", "pidfd_open", "posix_fadvise", "posix_fallocate", "copy_file_range", "setns",
-           "unshare", "memfd_create", "eventfd", "SEEK_DATA", "SEEK_HOLE", "sched_getaffinity"),
+           "unshare", "memfd_create", "eventfd", "SEEK_DATA", "SEEK_HOLE"),
     "signal": ("pidfd_send_signal", "sigtimedwait"),
     "socket": ("SO_PEERCRED", "SCM_CREDENTIALS", "SO_PASSCRED", "SOCK_CLOEXEC", "SOCK_NONBLOCK"),
 }

@@ -59,7 +59,8 @@ def table(run: ansible.Result) -> dict[str, str]:
     """Return the lines of the table by their first two columns."""
     lines = run.stdout.splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("---"))
-    rows = lines[start + 1 : lines.index("", start)]
+    end = next(index for index in range(start, len(lines)) if not lines[index] or lines[index].startswith("ok: "))
+    rows = lines[start + 1 : end]
     return {" ".join(row.split()[:2]): " ".join(row.split()[2:]) for row in rows}
 
 
@@ -80,7 +81,7 @@ def test_the_table_tells_how_each_instance_is(play, launch_guest, uml_dir):
         os.kill(hung.pid, signal.SIGCONT)
     rows = table(run)
     assert sorted(rows) == ["gone -", "vm1 hung", "vm1 paused", "vm1 well"]
-    shown = r"running \d+\.\d+\.\d+ \S+\.gz \d+/\d+ MB \d+s \d\.\d\d ubd0\S* ubd1\(8M\) vec0=lo con3=pts"
+    shown = r"running \d+\.\d+\.\d+ \S+\.gz \d+/\d+ MB \d+s \d+\.\d\d ubd0\S* ubd1\(8M\) vec0=lo con3=pts"
     assert re.fullmatch(shown, rows["vm1 well"])
     assert rows["vm1 paused"].startswith("paused ")
     assert rows["vm1 hung"].startswith("hung ")

@@ -194,6 +194,33 @@ def test_an_instance_becomes_a_unit_and_is_one_no_longer(lab: Lab) -> None:
     assert lab.pid("web1")
 
 
+def test_limits_hold_at_once_and_are_read_back(lab: Lab) -> None:
+    """Set before the start, changed while it runs, taken away, and gone with the unit."""
+    given = {"umid": "web1", "supervisor": "systemd", "root": lab.root}
+    limits = {"cpu_quota": "150%", "memory_max": "512M", "tasks_max": "200"}
+    foretold = lab.do(True, **given, **limits)
+    done = lab.do(**given, **limits)
+    assert (done["steps"], foretold["steps"]) == (["limit", "start", "enable"],) * 2
+    assert foretold["diff"]["after"]["limits"] == done["limits"]
+    assert done["limits"] == {"cpu_quota": "150%", "memory_max": 512 << 20, "tasks_max": 200}
+    group = lab.run("systemctl", "show", "--property=ControlGroup", "--value", UNIT.format("web1"))
+    assert lab.run("cat", f"/sys/fs/cgroup{group}/memory.max") == str(512 << 20)
+    assert lab.do(**given, **limits)["changed"] is False
+
+    changed = lab.do(**given, cpu_quota="50%", memory_max="infinity")
+    assert (changed["steps"], changed["pid"]) == (["limit"], done["pid"])
+    assert changed["limits"] == {"cpu_quota": "50%", "memory_max": None}
+    assert lab.run("cat", f"/sys/fs/cgroup{group}/memory.max") == "max"
+    assert lab.run("cat", f"/sys/fs/cgroup{group}/cpu.max").split()[0] == "50000"
+    assert lab.do(**given, cpu_quota="infinity", tasks_max="infinity")["steps"] == ["limit"]
+    assert lab.do(**given, cpu_quota="infinity")["changed"] is False
+
+    lab.do(umid="web1", state="absent", **limits)
+    assert "No such file" in lab.run("sh", "-c", f"ls /etc/systemd/system.control/{UNIT.format('web1')}.d 2>&1")
+    refused = lab.do(umid="web1", supervisor="none", root=lab.root, tasks_max="5")
+    assert "expected supervisor=systemd" in refused["msg"]
+
+
 def test_a_crash_ends_in_a_restart_if_asked_for(lab: Lab) -> None:
     """A panic, and a kernel that was killed, whose helpers hold its socket; if not asked for, in a failed unit."""
     lab.fleet(NOBODY, instances_restart_on_crash=True).ok()

@@ -20,7 +20,8 @@ GUESTS = CACHE / "guests"
 BUSYBOX = Path("/bin/busybox")
 UP = "guest is up"
 
-# Mounts first, then the one line the rig waits for.  `hostname` and `agent` come from the kernel's command line.
+# Mounts first, then the one line the rig waits for.  `hostname` and `agent` come from the kernel's command line;
+# `usr=host` lends the guest the programs of the machine, Python among them.
 RC = f"""#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -37,6 +38,10 @@ done
 hostname "$name"
 ip link set lo up
 [ -z "$agent" ] || mount -t hostfs -o "$agent" none /agent
+chown lab:lab /home/lab
+case " $(cat /proc/cmdline) " in
+    *" usr=host "*) for name in usr lib lib64; do mkdir -p /$name; mount -t hostfs -o /$name none /$name; done ;;
+esac
 [ ! -e /proc/mconsole ] || echo up > /proc/mconsole
 echo "{UP}" > /dev/console
 """
@@ -73,8 +78,20 @@ done
 exec reboot
 """
 
+# What a guest has at a line: `line=ttyS1` on the command line asks for a shell, `line=ttyS1,login` for a prompt.
+LINE = """#!/bin/sh
+for word in $(cat /proc/cmdline); do
+    case $word in
+        line=*,login) line=${word#line=}; exec getty -L 0 "${line%,login}" vt100 ;;
+        line=*) exec getty -L -n -l /bin/ash 0 "${word#line=}" vt100 ;;
+    esac
+done
+exec sleep 2147483647
+"""
+
 INITTAB = """::sysinit:/etc/rc
 ::respawn:/sbin/agent
+::respawn:/sbin/line
 ::ctrlaltdel:/sbin/cad
 """
 
@@ -84,14 +101,16 @@ VERSION_ID="1.0"
 PRETTY_NAME="UML test guest 1.0"
 """
 
-SCRIPTS = {"etc/rc": RC, "sbin/agent": AGENT, "sbin/cad": CAD}
+SCRIPTS = {"etc/rc": RC, "sbin/agent": AGENT, "sbin/cad": CAD, "sbin/line": LINE}
+PASSWORD = "sesame-7c1e"  # of root and of lab
+HASH = "$6$umltest$6YhBaXDY7UwVYx6pBL2QS9ppJnYX5MA/d22gr.0Q0v5u4DSFrqAvj3E1m.zFrdHpCSsHyAc/Tl3ihqa9GIHj41"
 FILES = {
     "etc/inittab": INITTAB,
     "etc/os-release": OS_RELEASE,
-    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
-    "etc/group": "root:x:0:\n",
+    "etc/passwd": f"root:{HASH}:0:0:root:/root:/bin/sh\nlab:{HASH}:1000:1000:lab:/home/lab:/bin/sh\n",
+    "etc/group": "root:x:0:\nlab:x:1000:\n",
 }
-DIRECTORIES = ("agent", "bin", "dev", "etc", "mnt", "proc", "root", "run", "sbin", "sys", "tmp", "var/log")
+DIRECTORIES = ("agent", "bin", "dev", "etc", "mnt", "proc", "root", "run", "sbin", "sys", "tmp", "var/log", "home/lab")
 
 
 def initrd() -> Path:

@@ -64,6 +64,12 @@ LAYERS = (
         "What should change.",
     ),
     Layer(
+        "module_utils/_guest_shell",
+        3,
+        "The way into a guest: its line, its login, a shell that reads commands, and how files get in and out.",
+        "The commands that run in the guest.",
+    ),
+    Layer(
         "module_utils/_devices",
         4,
         "The classes of devices, and changing a set of devices in one transaction.",

@@ -164,10 +164,10 @@ def test_the_signature_follows_the_code(monkeypatch: pytest.MonkeyPatch, tmp_pat
         (tmp_path / layer).mkdir()
         (tmp_path / layer / "a.py").write_text("x = 1")
     monkeypatch.setattr(_program, "_SOURCE", tmp_path)
-    before = _program.signature()
-    assert _program.signature() == before
+    before = _program.signature.__wrapped__()  # without its memory, which lasts as long as a play
+    assert _program.signature.__wrapped__() == before
     (tmp_path / "_task" / "a.py").write_text("x = 22")
-    assert _program.signature() != before
+    assert _program.signature.__wrapped__() != before
 
 
 def test_a_way_on_which_nobody_says_anything_is_revived(channel: Any, tmp_path: pathlib.Path) -> None:
@@ -434,7 +434,7 @@ def listening_as(uid: int, path: pathlib.Path) -> Iterator[Callable[[], bytes]]:
 class Ended:
     """A connection whose ssh ends at once; core hears why only the third time."""
 
-    become = None
+    vm_host_become = None
 
     def __init__(self, cause: BaseException) -> None:
         self.asked, self._cause = 0, cause
@@ -455,3 +455,25 @@ def test_why_ssh_ended_is_told(cause: BaseException, said: str, asked: int) -> N
     with pytest.raises(AnsibleConnectionFailure, match=said):
         _transport.SshTransport(connection, "vm1").execute(["true"], b"data", become=False)
     assert connection.asked == asked
+
+
+class Words:
+    """A connection whose ssh command line does not name its host, as with a control path of %C."""
+
+    become = None
+
+    def __init__(self, host: str, folder: pathlib.Path) -> None:
+        self.host, self._folder = host, folder
+
+    def get_option(self, name: str) -> str:
+        return str(self._folder)
+
+    def ssh_words(self, *words: str) -> list[str]:
+        return ["ssh", "-o", "ControlPath=/x/%C", *words]
+
+
+def test_two_vm_hosts_never_share_a_way(tmp_path: pathlib.Path) -> None:
+    transports = [_transport.SshTransport(Words(host, tmp_path), host) for host in ("vm1", "vm2", "vm1")]
+    first, other, again = (transport.address("key") for transport in transports)
+    assert first == again
+    assert first != other

@@ -24,7 +24,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances i
 
 PLACE = Place("web1", "/run/uml")
 NOTIFY = "mconsole=notify:/run/uml/.notify"
-DEFAULTS = ["mem=128M", NOTIFY, "ubd0c=/dev/null", "con0=null,fd:1", "ssl=null", "con=null"]
+DEFAULTS = ["mem=128M", NOTIFY, "ubd0c=/dev/null", "con0=null,fd:1", "ssl1=pts", "ssl=null", "con=null"]
 
 OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"memory": "96M"}, ["mem=96M"]),
@@ -129,7 +129,8 @@ def test_what_a_kernel_would_misread_is_refused(options: dict[str, Any], said: s
 def test_defaults_give_way() -> None:
     assert kernel_args.compose(PLACE, {})[2:] == DEFAULTS
     wanted = kernel_args.desired({"devices": {"con0": "pts", "ubd0": "/i"}}, "web1")
-    assert kernel_args.compose(PLACE, wanted)[2:] == ["mem=128M", NOTIFY, "ubd0=/i", "ssl=null", "con=null", "con0=pts"]
+    words = ["mem=128M", NOTIFY, "ubd0=/i", "ssl1=pts", "ssl=null", "con=null", "con0=pts"]
+    assert kernel_args.compose(PLACE, wanted)[2:] == words
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import launch, xstate
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import kernel_file, launch, xstate
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import NotThereError
 from support import amx
 
@@ -25,11 +25,15 @@ AMX, PLAIN = xstate.Host("", 11008, True), xstate.Host("", 2440, False)
 UID = os.geteuid()
 
 
-def kernel(path: Path, release: str, segments: tuple[int, ...] = (1, 3), padding: int = 0) -> str:
+def kernel(path: Path, release: str, segments: tuple[int, ...] = (1, 3), padding: int = 0, smp: str = "") -> str:
     """Write what is looked at of a kernel: its header, its segments (3 names a loader), its release."""
     header = struct.pack("<5s11sHHIQQQIHHH", b"\x7fELF\x02", b"", 2, 62, 1, 0, 64, 0, 0, 64, 56, len(segments))
     table = b"".join(struct.pack("<I52x", kind) for kind in segments)
-    text = f"Linux version {release} (me@here)".encode() if release else b""
+    text = (
+        f"Linux version {release} (me@here) # \nLinux version {release} (me@here) #1{smp} Sat".encode()
+        if release
+        else b""
+    )
     path.write_bytes(header.ljust(64, b"\0") + table + bytes(padding) + text)
     return str(path)
 
@@ -65,17 +69,22 @@ def put(folder: Path, mode: int = 0o644) -> str:
     ],
 )
 def test_a_kernel_is_known_by_its_file(release: str, old: bool | None, tmp_path: Path) -> None:
-    found = xstate.inspect(kernel(tmp_path / "linux", release, padding=3 * (1 << 20) - 120))
-    assert found == xstate.Program(release or None, old, True)
+    found = kernel_file.inspect(kernel(tmp_path / "linux", release, padding=3 * (1 << 20) - 120))
+    assert (found.release, found.is_before(6, 13), found.takes_preload) == (release or None, old, True)
+
+
+@pytest.mark.parametrize(("words", "smp"), [("", False), (" SMP", True), (" PREEMPT SMP", True)])
+def test_it_says_whether_it_is_for_several_processors(words: str, smp: bool, tmp_path: Path) -> None:
+    assert kernel_file.inspect(kernel(tmp_path / "linux", "7.2.7", smp=words)).smp is smp
 
 
 def test_a_static_kernel_a_script_a_pipe_and_nothing(tmp_path: Path) -> None:
-    assert xstate.inspect(kernel(tmp_path / "static", "6.1.0", (1,))).takes_preload is False
+    assert kernel_file.inspect(kernel(tmp_path / "static", "6.1.0", (1,))).takes_preload is False
     (tmp_path / "script").write_text("#!/bin/sh\nexec linux.uml\n# Linux version 6.1.0 x")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "broken").write_bytes(b"\x7fELF\x02")
     for name in ("script", "pipe", "broken", "absent"):
-        assert xstate.inspect(str(tmp_path / name)) == xstate.Program(None, None, True)
+        assert kernel_file.inspect(str(tmp_path / name)) == kernel_file.KernelFile()
 
 
 @pytest.mark.parametrize("where", ["system", "user"])

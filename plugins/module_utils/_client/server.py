@@ -18,12 +18,13 @@ import subprocess
 import sys
 import threading
 import time
-from typing import IO, Any, Callable, Dict, Set
+from typing import IO, Any, Callable, Dict, Optional, Set
 
-from .._mconsole.errors import InputError
+from .._mconsole.errors import Error, InputError
 from .._mconsole.reply_sockets import ReplySockets
 from .._operations.perform import failure, perform
 from .._operations.registry import load
+from . import guest
 
 _ORDER_TIME = 30.0  # seconds that a controller may take to give its order, or to take an answer
 _NAP = 1.0  # seconds between looks at whether the last conversation has ended
@@ -51,6 +52,7 @@ def serve(listener: socket.socket, code: str, idle: float) -> None:
     Server(listener, greeting, idle).run()
     listener.close()
     _sockets.close()
+    guest.close()
 
 
 class Server:
@@ -98,7 +100,8 @@ class Server:
     def _work(self, stream: IO[bytes], order: Answer) -> None:
         """Run the order in a thread of its own, so that this one can show that we live."""
         box: Dict[str, Answer] = {}
-        worker = threading.Thread(target=lambda: box.update(answer=answer(order)), daemon=True)
+        gone = threading.Event()
+        worker = threading.Thread(target=lambda: box.update(answer=answer(order, gone)), daemon=True)
         try:
             worker.start()
             worker.join(BEAT)
@@ -107,6 +110,7 @@ class Server:
                 worker.join(BEAT)
             _say(stream, box["answer"])
         finally:
+            gone.set()
             worker.join()  # an order whose controller has gone is still done, and we stay for it
             self._last_order = time.monotonic()
 
@@ -122,10 +126,14 @@ def _say(stream: IO[bytes], value: Answer) -> None:
     stream.flush()
 
 
-def answer(order: Answer) -> Answer:
-    """Return the answer to an order; a fault of ours is told with its traceback, not by silence."""
+def answer(order: Answer, gone: Optional[threading.Event] = None) -> Answer:
+    """Return the answer to an order; a fault of ours is told with its traceback, not by silence.
+
+    ``gone`` is set when the controller does not wait any more; without it, this process ends after the order.
+    """
     try:
-        return {"result": _KINDS[order.pop("kind", "operation")](**order)}
+        kind = order.pop("kind", "operation")
+        return {"result": _inside(order, gone) if kind == "guest" else _KINDS[kind](**order)}
     except Exception:
         import traceback
 
@@ -154,6 +162,14 @@ def _module(payload: str, environment: Dict[str, str]) -> Answer:
         "stdout": done.stdout.decode("utf-8", "surrogateescape"),
         "stderr": done.stderr.decode("utf-8", "surrogateescape"),
     }
+
+
+def _inside(order: Answer, gone: Optional[threading.Event]) -> Answer:
+    """Do something inside a guest; when the controller goes, end what it has started there."""
+    try:
+        return guest.answer(order, gone is not None, gone.is_set if gone is not None else lambda: False)
+    except Error as err:
+        return failure(err)
 
 
 _KINDS: Dict[str, Callable[..., Answer]] = {"operation": _operation, "module": _module}

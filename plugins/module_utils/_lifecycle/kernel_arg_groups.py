@@ -17,6 +17,7 @@ GROUPS: Tuple[Tuple[str, str], ...] = (  # the first that matches a whole word s
     ("identity", r"(umid|uml_dir)=.*"),
     ("memory", r"mem=.*"),
     ("ncpus", r"ncpus=.*"),
+    ("seccomp", r"seccomp=.*"),
     ("notify", r"mconsole=notify:.*"),
     ("root", r"(root|rootfstype|rootflags|hostfs|initrd|init|rdinit)=.*|r[ow]"),
     ("disk0", r"ubd(0|a)[rscdt]*=.*"),

@@ -26,12 +26,15 @@ from .kernel_arg_groups import GROUPS, Words, canonical, group_of, name_of, spli
 KERNEL = "linux.uml"  # as Debian calls it
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# What a kernel is started with unless it is told otherwise. Without the lines, consoles are terminal windows and
-# error messages; without a first disk, a ghost called root_fs whose removal panics (ubd_kern.c ubd0_init). Kernels
-# from 6.12 on lock a disk's file while they boot and panic when they cannot, so that /dev/null must not be locked.
+# What a kernel is started with unless the options say otherwise. Without the lines, consoles are terminal windows and
+# error messages. One line is a pseudo-terminal, by which tasks get into the guest; a null line cannot become one
+# while the guest has it open (line.c line_config). Without a first disk, there is a ghost called root_fs whose removal
+# panics (ubd_kern.c ubd0_init). Kernels from 6.12 on lock a disk's file while they boot and panic when they cannot, so
+# /dev/null must not be locked.
 DEFAULTS: Tuple[Tuple[str, str, str], ...] = (
     ("devices", "con", "con=null"),
     ("devices", "ssl", "ssl=null"),
+    ("devices", "ssl1", "ssl1=pts"),
     ("devices", "con0", "con0=null,fd:1"),
     ("disk0", "ubd0", "ubd0c=/dev/null"),
 )
@@ -102,6 +105,10 @@ def _ncpus(value: int) -> Words:
     if value < 1:
         raise InputError(f"ncpus is {value}; expected at least 1")
     return {"ncpus": [f"ncpus={value}"]}
+
+
+def _seccomp(value: str) -> Words:
+    return {"seccomp": [] if value == "off" else [f"seccomp={value}"]}  # a kernel is without it unless it is told
 
 
 def _notify(value: str) -> Words:
@@ -207,6 +214,7 @@ BUILDERS: Dict[str, Callable[[Any], Words]] = {
     "kernel": _kernel,
     "memory": _memory,
     "ncpus": _ncpus,
+    "seccomp": _seccomp,
     "notify": _notify,
     "root": _root,
     "devices": _devices,

@@ -19,12 +19,23 @@ from .._mconsole.instances import Instance, Place
 from .._mconsole.states import Probe
 from .._task.reconcile import Change, State, changing
 from .._task.task import Task
-from . import instance_report, kernel_arg_groups, kernel_args, launch, launch_spec, preflight, shutdown, systemd_unit
+from . import (
+    instance_report,
+    kernel_arg_groups,
+    kernel_args,
+    launch,
+    launch_spec,
+    preflight,
+    shutdown,
+    systemd_unit,
+    unit_limits,
+)
 from .launch import Launch
 from .readiness import Readiness
 
 ABSENT = Probe("absent", "")
 _UP = ("running", "paused")
+_ENDED = ("stopped", "absent")
 _POLL = 0.02
 _THEN: Dict[str, Tuple[str, ...]] = {"paused": ("pause",)}
 # (desired state, what is there) -> steps; what is there and not in the table is stopped, cleared and started anew.
@@ -88,6 +99,7 @@ class Lifecycle:
         self.steps: Tuple[str, ...] = ()
         self.done: List[str] = []
         self.differences: Dict[str, Dict[str, List[str]]] = {}
+        self._limits = unit_limits.parse(task.params)
 
     @property
     def deadline(self) -> float:
@@ -120,6 +132,8 @@ class Lifecycle:
         actual = "systemd" if self._kept else "none"
         if self._has_unit:
             state.update(supervisor=actual, starts_at_boot=self._is_declared and systemd_unit.is_enabled(place.umid))
+        if self._limits and self._has_unit and self._desired not in _ENDED:
+            state["limits"] = unit_limits.read(place.umid, self._limits)
         if pid and wanted not in (None, actual):
             self.differences["supervisor"] = {"running": [actual], "wanted": [str(wanted)]}
 
@@ -169,7 +183,7 @@ class Lifecycle:
         """
         self._check_owner()
         main = self._steps()
-        steps = (*main, *self._unit_steps(before, main))
+        steps = (*self._limit_steps(before), *main, *self._unit_steps(before, main))
         if "stop" in steps and not self._task.params["stop_methods"]:
             raise InputError(
                 f"{self._task.umid} is to be stopped, and stop_methods allows no way", umid=self._task.umid
@@ -205,7 +219,7 @@ class Lifecycle:
         """Return the step after which the VM host starts the instance when it boots, or does so no longer."""
         if systemd_unit.is_inside(self._task.umid):
             return ()  # systemd itself stops it, and will start it when the VM host boots
-        wanted, is_ended = self._task.params.get("supervisor"), self._desired in ("stopped", "absent")
+        wanted, is_ended = self._task.params.get("supervisor"), self._desired in _ENDED
         if is_ended and not self._is_declared and not self._kept:
             return ()
         is_left = self._kept and self.sighting.is_up and "stop" not in steps
@@ -216,11 +230,27 @@ class Lifecycle:
         will_be_kept = self._by_unit and (is_left or "start" in steps)
         return ("enable",) if will_be_kept and not before["starts_at_boot"] else ()
 
+    def _limit_steps(self, before: State) -> Tuple[str, ...]:
+        """Return the step that sets the limits of the unit, which the instance need not be restarted for.
+
+        :raises InputError: when systemd does not keep the instance
+        """
+        if not self._limits or self._desired in _ENDED:
+            return ()
+        if not self._by_unit:
+            raise InputError(
+                f"{', '.join(self._limits)} of {self._task.umid} cannot be set; expected supervisor=systemd",
+                umid=self._task.umid,
+            )
+        systemd_unit.check(self._task.place)
+        return ("limit",) if before["limits"] != self._limits else ()
+
     def _predicted_unit(self, before: State, steps: Sequence[str]) -> State:
         """Return what keeps the instance after the steps."""
         kept = self._by_unit if "start" in steps else self._kept and "disable" not in steps
         starts = "enable" in steps or (before["starts_at_boot"] and "disable" not in steps)
-        return {"supervisor": "systemd" if kept else "none", "starts_at_boot": starts}
+        limits = {"limits": self._limits} if "limit" in steps else {}
+        return {"supervisor": "systemd" if kept else "none", "starts_at_boot": starts, **limits}
 
     def _reason(self, steps: Sequence[str]) -> str:
         if steps:
@@ -260,7 +290,7 @@ class Lifecycle:
         wanted = launch_spec.merge(self._task.params, self._task.place, self._wanted, old)
         own = (found.pid or 0, *found.members) if found is not None else ()
         dare = bool(self._task.params["force"]) or (old is not None and "memory" not in self._wanted)
-        for text in preflight.check(wanted, dare, own):
+        for text in preflight.check(wanted, dare, own, self._task.params["memory_budget"]):
             self._task.warn(text)
         self._ready.check(wanted)
         return wanted
@@ -275,6 +305,7 @@ class Lifecycle:
             "stop": self._stop,
             "clear": self._clear,
             "start": self._start,
+            "limit": lambda: unit_limits.write(task.umid, self._limits),
             "enable": lambda: systemd_unit.enable(task.umid),
             "disable": lambda: systemd_unit.remove(task.umid),
         }

@@ -13,21 +13,23 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import Callable, Dict, List, Pattern, Sequence, Tuple
+from typing import Callable, List, Pattern, Sequence, Tuple
 
 from .._mconsole import instances, locks, parsing
 from .._mconsole.errors import InputError, NotAllowedError, NotThereError
 from .._mconsole.names import MAX_SOCKET_PATH
 from .._mconsole.wire import encode_text
+from . import host_check, kernel_arg_groups, kernel_file
 from .launch import Launch, kernel_environment
 
 LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting
 ENOUGH_MEMORY = 112 << 20  # threads-max of Debian's kernels is 779 and more then; a boot makes 680 to 750 tasks
 _ST_NOEXEC = 8
+_SECCOMP = (6, 16)
 _Check = Callable[["re.Match[str]", Launch, Sequence[int]], None]
 
 
-def check(launch: Launch, force: bool = False, own: Sequence[int] = ()) -> List[str]:
+def check(launch: Launch, force: bool = False, own: Sequence[int] = (), memory_budget: str = "warn") -> List[str]:
     """Return warnings about a launch; ``own`` are the processes of the instance itself, which may hold its disks.
 
     :raises Error: when the kernel would die, lose its console, or work on a disk of another
@@ -35,7 +37,9 @@ def check(launch: Launch, force: bool = False, own: Sequence[int] = ()) -> List[
     _check_place(launch)
     _check_log(launch)
     kernel_environment(launch)
-    warnings = _check_memory(launch, force)
+    warnings = [*host_check.check_rights(launch), *host_check.check_room(launch), *_check_kernel(launch)]
+    before = next(iter(own), 0)
+    warnings += _check_memory(launch, force, before) + host_check.check_budget(launch, memory_budget, before)
     for word in launch.argv[1:]:
         for pattern, look in _CHECKS:
             match = pattern.fullmatch(word)
@@ -73,13 +77,27 @@ def _check_log(launch: Launch) -> None:
         raise InputError(f"the console log {launch.log} cannot be made: {folder} is not there or not writable")
 
 
-def _check_memory(launch: Launch, force: bool) -> List[str]:
+def _check_kernel(launch: Launch) -> List[str]:
+    """Refuse what the kernel would hand to its guest's init, and point out what it would ignore.
+
+    :raises InputError: when the kernel is too old for seccomp
+    """
+    kernel = kernel_file.inspect(launch.argv[0])
+    words = kernel_arg_groups.split(launch.argv[1:])
+    if words["seccomp"] and kernel.is_before(*_SECCOMP):
+        raise InputError(f"{words['seccomp'][0]} needs a kernel from 6.16 on, and {launch.argv[0]} is {kernel.release}")
+    if words["ncpus"] and kernel.smp is False and words["ncpus"] != ["ncpus=1"]:
+        return [f"{words['ncpus'][0]} has no effect: {launch.argv[0]} ({kernel.release}) is built for one CPU (no SMP)"]
+    return []
+
+
+def _check_memory(launch: Launch, force: bool, own: int) -> List[str]:
     """Refuse too little memory, and point out what may be too little."""
     words = [word[4:] for word in launch.argv if word.startswith("mem=")]
     wanted = parsing.parse_size(words[-1]) if words else LEAST_MEMORY
     if wanted < LEAST_MEMORY and not force:
         raise InputError(f"memory is {words[-1]}, and with less than 64M kernels die while booting; say force to try")
-    warnings = _check_room(launch, wanted, force)
+    warnings = _check_room(launch, wanted, force, own)
     if wanted < ENOUGH_MEMORY:
         least = f"{ENOUGH_MEMORY >> 20}M"
         warnings.append(
@@ -88,9 +106,9 @@ def _check_memory(launch: Launch, force: bool) -> List[str]:
     return warnings
 
 
-def _check_room(launch: Launch, wanted: int, force: bool) -> List[str]:
+def _check_room(launch: Launch, wanted: int, force: bool, own: int) -> List[str]:
     """Refuse a file system for the memory that cannot hold it (os-Linux/mem.c)."""
-    folder = _memory_directory(launch.environment)
+    folder = host_check.memory_directory(launch.environment)
     try:
         found = os.statvfs(folder)
     except OSError:
@@ -99,14 +117,7 @@ def _check_room(launch: Launch, wanted: int, force: bool) -> List[str]:
         raise InputError(f"{folder} is mounted noexec, and a kernel cannot have its memory there; give memory_dir")
     if found.f_blocks * found.f_frsize < wanted and not force:
         raise InputError(f"{folder} cannot hold a memory of {wanted} bytes; give another memory_dir", path=folder)
-    if found.f_bavail * found.f_frsize < wanted:
-        return [f"{folder} has less than {wanted} bytes free; the instance dies when it uses more than there is"]
-    return []
-
-
-def _memory_directory(environment: Dict[str, str]) -> str:
-    """Return where the kernel puts the file that is its memory."""
-    return next((environment[name] for name in ("TMPDIR", "TMP", "TEMP") if environment.get(name)), "/dev/shm")
+    return host_check.check_memory_dir(launch, own)
 
 
 def _check_disk(match: re.Match[str], launch: Launch, own: Sequence[int]) -> None:

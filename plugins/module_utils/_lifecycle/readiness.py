@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""When a started instance counts as ready: its init runs, its console answers, its guest said so, or its log does."""
+"""When a started instance is ready: its init runs, its console, its guest or its log says so, or one can log in."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import time
 from typing import Callable, Dict, Iterator, List, Optional
 
 from .._guest import console_log
+from .._guest_shell import probe
 from .._mconsole import notify
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, InputError
@@ -25,7 +26,8 @@ from .._mconsole.wire import MAX_DATAGRAM, Notification, Request, decode_text
 from . import launch
 from .launch import Launch, Started
 
-KINDS = ("init", "console", "message", "log", "none")
+KINDS = ("init", "console", "message", "log", "login", "command", "none")
+_PAUSE = 1.0  # seconds between looks into a guest, each of which takes its line
 # A kernel answers before it mounts its root and runs init, and panics there if it cannot. No file that the console can
 # read tells that init runs. Memory of processes does, but the kernel runs some itself before (modprobe).
 _RUN = re.compile(r"^(\[[ 0-9.]+\] )?Run \S+ as init process", re.MULTILINE)
@@ -35,10 +37,14 @@ _PROOF = {"line": 0.05, "silent": 1.0, "loud": 5.0}  # seconds of processes that
 
 
 class Readiness:
-    """What is waited for; ``pattern`` is searched for in the guest's messages or in the console log."""
+    """What is waited for.
 
-    def __init__(self, kind: str, pattern: Optional[str]) -> None:
-        self._kind = kind
+    ``pattern`` is searched for in the guest's messages or in the console log; ``command`` is run in the guest.
+    """
+
+    def __init__(self, kind: str, pattern: Optional[str], command: str = "") -> None:
+        self._kind, self._command = kind, command
+        self._next_look = 0.0
         self._listener: Optional[socket.socket] = None
         self._seen = False
         self._sockets: Optional[ReplySockets] = None
@@ -111,6 +117,8 @@ class Readiness:
             "init": self._init,
             "message": self._messages,
             "log": self._log,
+            "login": self._inside,
+            "command": self._inside,
         }
         if not self._seen:
             self._seen = looks[self._kind](started) if self._kind in looks else True
@@ -136,6 +144,16 @@ class Readiness:
         words, logged = started.launch.argv, started.launch.log != os.devnull
         shown = logged and "con0=null,fd:1" in words and not any(_SILENT.fullmatch(word) for word in words)
         return "loud" if shown else "silent"
+
+    def _inside(self, started: Started) -> bool:
+        """Return whether one can log in, or whether the command succeeds; each look takes the guest's line."""
+        if time.monotonic() < self._next_look:
+            return False
+        try:
+            place = started.launch.place
+            return probe.succeeds(place, self._command) if self._kind == "command" else probe.has_login(place)
+        finally:
+            self._next_look = time.monotonic() + _PAUSE
 
     def _log(self, started: Started) -> bool:
         return self._pattern.search(console_log.read(started.launch.log, started.offset)) is not None

@@ -13,7 +13,7 @@ import re
 import subprocess
 import tempfile
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 from .._guest import console_log
 from .._mconsole import procfs
@@ -116,7 +116,7 @@ def start(launch: Launch) -> Started:
     _write(umid, launch)
     _reset_failed(umid)
     try:
-        _systemctl("start", umid)
+        systemctl("start", umid)
     except Error:
         status = _status(umid)
         give_up(umid)
@@ -128,7 +128,7 @@ def start(launch: Launch) -> Started:
 def stop(umid: str) -> None:
     """Let systemd know that the instance is to stay down; what is left in its control group is killed."""
     if not is_inside(umid):
-        _systemctl("stop", umid)
+        systemctl("stop", umid)
 
 
 def give_up(umid: str) -> None:
@@ -140,12 +140,14 @@ def give_up(umid: str) -> None:
 
 def enable(umid: str) -> None:
     """Have the instance started when the VM host boots."""
-    _systemctl("enable", umid)
+    systemctl("enable", umid)
 
 
 def remove(umid: str) -> None:
     """Undo `enable`, and remove what says how the instance is launched."""
-    _systemctl("disable", umid)
+    systemctl("disable", umid)
+    if os.path.isdir(f"/etc/systemd/system.control/{name(umid)}.d"):  # what set-property has written
+        systemctl("revert", umid)
     _reset_failed(umid)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_path(umid))
@@ -154,12 +156,12 @@ def remove(umid: str) -> None:
 def _reset_failed(umid: str) -> None:
     """Let systemd forget that it failed, or was started often, which are no reasons not to start it now."""
     with contextlib.suppress(Error):  # most have not failed
-        _systemctl("reset-failed", umid)
+        systemctl("reset-failed", umid)
 
 
 def _status(umid: str) -> int:
     """Return how the last main process ended: its status, or minus the signal."""
-    said = _systemctl("show", umid, "--property=ExecMainCode,ExecMainStatus")
+    said = systemctl("show", umid, "--property=ExecMainCode,ExecMainStatus")
     shown = dict(line.split("=", 1) for line in said.splitlines())
     status = int(shown["ExecMainStatus"])
     return status if shown["ExecMainCode"] == str(os.CLD_EXITED) else -status
@@ -196,12 +198,12 @@ def _write(umid: str, launch: Launch) -> None:
     os.replace(draft, _path(umid))
 
 
-def _systemctl(verb: str, umid: str, *options: str) -> str:
-    """Have systemd do something, and return what it says.
+def systemctl(verb: str, umid: str, *options: str, after: Sequence[str] = ()) -> str:
+    """Have systemd do something, and return what it says; ``after`` are words behind the unit's name.
 
     :raises Error: when it does not, with what it said
     """
-    words = ["systemctl", "--no-ask-password", verb, *options, name(umid)]
+    words = ["systemctl", "--no-ask-password", verb, *options, name(umid), *after]
     try:
         done = subprocess.run(  # pylint: disable=ansible-bad-function
             words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIME, check=False

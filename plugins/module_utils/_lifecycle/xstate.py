@@ -19,13 +19,13 @@ import os
 import pwd
 import re
 import stat
-import struct
 import subprocess
 import sys
-from typing import Any, BinaryIO, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from .._mconsole import procfs
 from .._mconsole.errors import NotThereError
+from .kernel_file import inspect
 
 SHIM = "xstate_shim.so"
 SYSTEM_DIR = "/usr/local/lib/uml-mconsole"
@@ -33,13 +33,6 @@ USER_DIR = ".local/lib/uml-mconsole"  # in the home directory of the user that t
 _VARIABLE = "LD_PRELOAD"
 _FIXED = (6, 13)  # commit 3f17fed21491
 _PROBE_TIME = 10.0
-_MACHINE_X86_64 = 62
-_SEGMENT_INTERPRETER = 3
-_ELF = b"\x7fELF\x02"  # of 64 bits
-_BLOCK = 1 << 20
-_MAX_PROGRAM = 256 << 20  # a kernel with all its debugging information
-_LONGEST_RELEASE = 256
-_RELEASE = re.compile(rb"Linux version ((\d+)\.(\d+)[^\s\0]{0,80}) ")
 # Prints what ptrace says to a buffer of the size that old kernels use: to the system call itself, and to the function
 # of the C library, which a preload for all programs (/etc/ld.so.preload) may have mended already.
 _PROBE = """
@@ -83,14 +76,6 @@ class Host(NamedTuple):
     needs_shim: bool
 
 
-class Program(NamedTuple):
-    """What a kernel's file shows: its release (None when it does not say), and whether it is dynamically linked."""
-
-    release: Optional[str]
-    is_old: Optional[bool]
-    takes_preload: bool
-
-
 @functools.lru_cache(maxsize=1)
 def probe() -> Host:
     """Return what the VM host says; it is asked once in the life of this process, which ends before the host does."""
@@ -112,49 +97,6 @@ def _ask() -> Dict[str, Any]:
         said: Dict[str, Any] = json.loads(done.stdout)
         return said
     return {}
-
-
-def inspect(path: str) -> Program:
-    """Return what a kernel's file shows, without running it: it may be another user's."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return Program(None, None, True)
-    return _inspect(path, found.st_ino, found.st_mtime_ns, found.st_size)
-
-
-@functools.lru_cache(maxsize=16)
-def _inspect(path: str, *_version: int) -> Program:
-    with contextlib.suppress(OSError, struct.error):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(descriptor, "rb", buffering=0) as stream:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return _read_program(stream)
-    return Program(None, None, True)
-
-
-def _read_program(stream: BinaryIO) -> Program:
-    """Return what a program's bytes show; a script hands a preload on to the kernel that it starts."""
-    block = stream.read(_BLOCK)
-    if not block.startswith(_ELF):
-        return Program(None, None, True)
-    takes = _is_dynamic(block)
-    match = _RELEASE.search(block)
-    while match is None and block and stream.tell() < _MAX_PROGRAM:
-        tail, block = block[-_LONGEST_RELEASE:], stream.read(_BLOCK)
-        match = _RELEASE.search(tail + block)
-    if match is None:
-        return Program(None, None, takes)
-    return Program(match[1].decode("ascii", "replace"), (int(match[2]), int(match[3])) < _FIXED, takes)
-
-
-def _is_dynamic(data: bytes) -> bool:
-    """Return whether an x86-64 program names the loader that reads LD_PRELOAD."""
-    (machine,) = struct.unpack_from("<H", data, 18)
-    (start,) = struct.unpack_from("<Q", data, 32)
-    size, count = struct.unpack_from("<HH", data, 54)
-    kinds = [data[start + index * size : start + index * size + 4] for index in range(count)]
-    return machine == _MACHINE_X86_64 and struct.pack("<I", _SEGMENT_INTERPRETER) in kinds
 
 
 def find(uid: int) -> Optional[str]:
@@ -200,7 +142,7 @@ def environment(program: str, given: Dict[str, str], uid: int) -> Dict[str, str]
 
 def _need(program: str) -> Optional[bool]:
     """Return whether a kernel needs the shim here, or None when its file does not say what kernel it is."""
-    return inspect(program).is_old if probe().needs_shim else False
+    return inspect(program).is_before(*_FIXED) if probe().needs_shim else False
 
 
 def _entries(given: Dict[str, str]) -> List[str]:

@@ -75,18 +75,17 @@ def _libc() -> Any:
 
 
 @contextlib.contextmanager
-def fixed_addresses() -> Iterator[None]:
-    """Let what this thread starts have its memory where it always is, as far as the host allows (personality(2)).
+def fixed_addresses() -> Iterator[bool]:
+    """Give what this thread starts fixed addresses (personality(2)); yield whether the host allows that.
 
     A UML kernel counts the random gap before its heap as memory of its own, up to 1 GB of it, and pays with what it
     has for the accounts; 6.1 fails to make threads when it has little. Newer kernels do the same for themselves
     (arch/um/os-Linux/main.c, as of 7.2).
     """
     before = _libc().personality(_WHICH)
-    if before != -1:
-        _libc().personality(before | _ADDR_NO_RANDOMIZE)
+    allowed = before != -1 and _libc().personality(before | _ADDR_NO_RANDOMIZE) != -1
     try:
-        yield
+        yield allowed
     finally:
         if before != -1:
             _libc().personality(before)

@@ -37,6 +37,8 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "kernel": {"type": "str"},
     "memory": {"type": "str"},
     "ncpus": {"type": "int"},
+    "seccomp": {"type": "str", "choices": ["off", "on", "auto"]},
+    "memory_budget": {"type": "str", "choices": ["ignore", "warn", "enforce"], "default": "warn"},
     "root": {
         "type": "dict",
         "options": ROOT,
@@ -50,9 +52,13 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "memory_dir": {"type": "str"},
     "console_log": {"type": "str"},
     "supervisor": {"type": "str", "choices": ["none", "systemd"]},
+    "cpu_quota": {"type": "str"},
+    "memory_max": {"type": "str"},
+    "tasks_max": {"type": "str"},
     "restart": {"type": "str", "choices": ["never", "when_required"], "default": "never"},
     "wait_for": {"type": "str", "choices": list(readiness.KINDS), "default": "init"},
     "wait_pattern": {"type": "str"},
+    "wait_command": {"type": "str"},
     "wait_timeout": {"type": "float", "default": 60.0},
     "stop_methods": {
         "type": "list",
@@ -63,7 +69,9 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "stop_timeout": {"type": "float", "default": 30.0},
     "force": {"type": "bool", "default": False},
 }
-CONSTRAINTS: Dict[str, Any] = {"required_if": [("wait_for", "log", ("wait_pattern",))]}
+CONSTRAINTS: Dict[str, Any] = {
+    "required_if": [("wait_for", "log", ("wait_pattern",)), ("wait_for", "command", ("wait_command",))]
+}
 
 
 def changes(_params: Dict[str, Any]) -> bool:
@@ -77,7 +85,8 @@ def run(task: Task) -> Dict[str, Any]:
     _check(params, task.umid)
     task.place = lifecycle.resolve_place(task)
     wanted = kernel_args.desired(params, task.umid)
-    life = lifecycle.Lifecycle(task, wanted, readiness.Readiness(params["wait_for"], params["wait_pattern"]))
+    ready = readiness.Readiness(params["wait_for"], params["wait_pattern"], params["wait_command"] or "")
+    life = lifecycle.Lifecycle(task, wanted, ready)
     # systemd does one thing after another, and a task that holds the lock waits for it.
     if task.check or systemd_unit.is_inside(task.umid):
         return _report(task, life, sync(task, life.read, life.plan, life.apply))
@@ -114,6 +123,8 @@ def _report(task: Task, life: lifecycle.Lifecycle, result: Dict[str, Any]) -> Di
         differences=life.differences,
         xstate_shim=xstate.is_used(found.pid) if found is not None and found.alive and found.pid else None,
     )
+    if "limits" in result["diff"]["after"]:
+        result["limits"] = result["diff"]["after"]["limits"]
     if life.stop is not None:
         result.update(stopped_by=life.stop.by, synced=life.stop.synced)
     return result

@@ -172,10 +172,10 @@ def _check(options: dict[str, Any], where: str) -> None:
             raise ValueError(f"{where}unknown option {key!r}; expected one of {', '.join(_OPTIONS)}")
         if value is not None and not isinstance(value, _OPTIONS[key]):
             raise ValueError(f"{where}{key} is {value!r}; expected a {_OPTIONS[key].__name__}")
-        names: Any = value or ()
-        odd = [item for item in names if not isinstance(item, str)] if key in _NAMES else []
-        if odd:
-            raise ValueError(f"{where}{key} has {odd[0]!r}, which YAML does not read as text; write it in quotes")
+        names: list[Any] = value if value and key in _NAMES else []
+        for name in names:
+            if not isinstance(name, str):
+                raise ValueError(f"{where}{key} has {name!r}, which YAML does not read as text; write it in quotes")
     if options.get("transport") not in (None, "ssh", "local"):
         raise ValueError(f"{where}transport is {options['transport']!r}; expected ssh or local")
 

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Load once what every task needs.
+
+ansible-core runs each task of each host in a new process. Before it starts these, a strategy loads the class of the
+task's action, so all that is loaded here is there in each of them. A process that has to load it itself does so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from ansible.plugins.loader import connection_loader, shell_loader
+
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
+
+from . import _program
+
+CONNECTION = "uml.mconsole.mconsole"
+
+
+def preload(operation: str) -> None:
+    """Load an operation, the connection with the documentation of its options, and the signature of the program."""
+    with contextlib.suppress(Exception):
+        registry.load(operation)
+        _program.signature()
+        connection_loader.get(CONNECTION, class_only=True)
+        shell_loader.get("sh", class_only=True)
