@@ -14,15 +14,16 @@ class ModuleDocFragment:
 options:
   umid:
     description:
-      - Name of the instance whose events are wanted. By default those of all instances are, and those of the VM host.
-      - Given by the connection where the instance itself is the inventory host.
+      - Name of the instance whose events are returned. By default the events of all instances and of the VM host are.
+      - If the instance itself is the inventory host, the connection sets this option.
+      - Mutually exclusive with O(umids).
     type: str
   umids:
-    description: Names of instances, or globs such as V(web*).
+    description: Names of instances, or patterns such as V(web*).
     type: list
     elements: str
   uml_dir:
-    description: Only events of instances in this directory, where two directories hold the same name.
+    description: Only return events of instances in this directory. Needed if two directories hold the same name.
     type: str
   timeout:
     description: Accepted so that defaults of the action group apply to every module. This module does not use it.
@@ -30,36 +31,39 @@ options:
     default: 5.0
   types:
     description:
-      - Only events of these types. By default all are wanted.
-      - V(boot), V(panic), V(hang) and V(message) are notifications of a kernel; what a guest writes to
+      - Only return events of these types. By default events of all types are returned.
+      - V(boot), V(panic), V(hang) and V(message) are notifications of a kernel. Text that a guest writes to
         C(/proc/mconsole) is a V(message).
-      - V(log) is a line of a console's log that a pattern of the collector matches.
-      - V(appeared), V(exited), V(crashed), V(stale), V(paused) and V(resumed) are seen on the VM host.
-      - V(gap) tells that events are missing, and why; V(unknown) of a datagram that is no notification.
+      - V(log) is a line of a console log that matches a pattern of the collector.
+      - V(appeared), V(exited), V(crashed), V(stale), V(paused) and V(resumed) are observed on the VM host.
+      - V(gap) means that other events are missing, and why. V(unknown) is a datagram that is not a notification.
     type: list
     elements: str
     choices: [appeared, boot, collector_started, collector_stopped, crashed, exited, gap, hang, log, message, panic,
       paused, resumed, stale, unknown]
   severity:
-    description: Only events that are at least so severe.
+    description: Only return events of this severity or a higher one.
     type: str
     choices: [debug, info, warning, error, critical]
     default: debug
   search:
-    description: Only events whose text matches this regular expression (of Python) somewhere.
+    description: Only return events whose text contains a match of this Python regular expression.
     type: str
   since:
     description:
-      - Only events that came at this time or later, in seconds since 1970 or as ISO 8601 (in UTC unless it has a zone).
+      - Only return events from this time on. A number is seconds since 1970; anything else is an ISO 8601 time, which
+        is in UTC unless it names a time zone.
     type: str
   after:
     description:
-      - Only events behind this position, as RV(ignore:position) of an earlier task told it.
-      - So nothing is missed between two tasks; what was removed meanwhile is told as an event of type V(gap).
+      - Only return events after this position, which is RV(ignore:position) of an earlier task. No event is missed
+        between the two tasks.
+      - If events were removed in between, an event of type V(gap) says so.
     type: int
   journal_dir:
     description:
-      - Directory of the journal on the VM host. By default that of the user that the task runs as,
-        C(/var/lib/uml-mconsole) for root and C(~/.local/state/uml-mconsole) for others.
+      - Directory of the journal on the VM host. Must be an absolute path, or start with C(~).
+      - By default the directory of the user that the task runs as, which is C(/var/lib/uml-mconsole) for root and
+        C(~/.local/state/uml-mconsole) for other users.
     type: str
 """

@@ -14,23 +14,26 @@ class ModuleDocFragment:
 options:
   umid:
     description:
-      - Name of the instance, as given to its kernel with C(umid=).
-      - Not needed where the instance itself is the inventory host, with the connection
+      - Name of the instance, as its kernel received it in C(umid=). A pattern is refused; use O(umids) for one.
+      - Not needed if the instance itself is the inventory host, with the connection
         P(uml.mconsole.mconsole#connection).
+      - Mutually exclusive with O(umids).
     type: str
   umids:
     description:
-      - Names of instances, or globs such as V(web*), all on the same VM host.
-      - The task acts on all of them at once, and returns each one's result under RV(ignore:instances).
-      - Without O(uml_dir) a glob is matched with all instances of the VM host, which for root are those of all users.
-        The module M(uml.mconsole.instance), which ends instances, takes the user's own alone.
+      - Names of instances, or patterns such as V(web*). All instances must be on the same VM host.
+      - The task acts on all of them in parallel, and returns the result of each under RV(ignore:instances).
+      - If O(uml_dir) is not set, a pattern matches the instances of the default directory for tasks that change
+        something, and all instances of the VM host that the user can see for tasks that only read.
     type: list
     elements: str
   uml_dir:
     description:
-      - Directory on the VM host that holds C(UMID/mconsole) and C(UMID/pid).
-      - By default C(~/.uml) of the user that the task runs as on the VM host; an instance that is not there is looked
-        for among all running instances of the VM host.
+      - Directory on the VM host that holds C(UMID/mconsole) and C(UMID/pid). Must be an absolute path, or start with
+        C(~).
+      - By default C(~/.uml) of the user that the task runs as on the VM host.
+      - Without this option, a task that only reads also finds an instance in another directory. A task that changes
+        something fails in that case, and the message names the directory.
     type: str
   timeout:
     description: Seconds that each exchange with a console may take.

@@ -10,25 +10,24 @@ module: collector
 short_description: Start and stop the collector of events on a VM host
 version_added: 1.0.0
 description:
-  - The collector is a process on the VM host that writes to a journal what the instances there tell and what becomes of
-    them. There is one for each user; that of root covers the instances of all users, that of another user its own.
-  - It receives the notifications of kernels (a boot, a panic, a hang, a message that the guest wrote to
-    C(/proc/mconsole)), and follows console logs for what is unusual. It sees instances appear, end, crash, be paused
-    and resumed, and what crashed ones left.
-  - An instance is covered as far as it can be. Its notifications need the notify socket that
-    M(uml.mconsole.instance) gives to each by default, and its console log must be a file;
-    M(uml.mconsole.instance_info) returns what is covered.
-  - The collector needs nothing of the task that starts it, and outlives it. After a reboot of the VM host it is not
-    started by itself.
-  - Whatever is not in the journal is accounted for there by an event of type C(gap), such as the time in which no
-    collector ran.
+  - The collector is a process on the VM host that records the events of instances in a journal. Each user can run one.
+    The collector of root covers the instances of all users, and that of another user covers the user's own instances.
+  - It receives the notifications of kernels, which are boots, panics, hangs, and messages that guests write to
+    C(/proc/mconsole). It searches console logs for unusual lines. It also records when instances appear, end, crash,
+    are paused or resumed, and what crashed instances left.
+  - Notifications need a notify socket, which M(uml.mconsole.instance) sets by default. The console log must be a file.
+    M(uml.mconsole.instance_info) returns how far each instance is covered.
+  - The collector outlives the task that starts it. It does not start again after a reboot of the VM host; for that, use
+    the role P(uml.mconsole.monitor#role).
+  - The journal accounts for every loss. An event of type C(gap) records missing events, and periods without a
+    collector.
 extends_documentation_fragment:
   - uml.mconsole.instance.unused
   - uml.mconsole.attributes
 attributes:
   check_mode:
     details:
-      - Starts and ends nothing.
+      - Does not start or stop the collector.
   idempotent:
     support: partial
     details:
@@ -39,29 +38,28 @@ attributes:
 options:
   state:
     description:
-      - V(started) starts the collector if there is none, and restarts it if it runs with other settings than the task
-        says, or with the code of another version of this collection.
-      - V(restarted) ends it and starts it anew. Settings that the task does not give are kept.
-      - V(stopped) ends it. The journal is kept.
+      - V(started) starts the collector if it does not run. It restarts a collector whose settings differ from the
+        task, or whose code is from another version of this collection.
+      - V(restarted) stops the collector and starts it again. Settings that the task does not set are kept.
+      - V(stopped) stops the collector. The journal is kept.
     type: str
     choices: [started, stopped, restarted]
     default: started
   patterns:
     description:
-      - What to look for in console logs, beside the built-in patterns V(panic), V(oops), V(bug), V(out_of_memory),
-        V(hung_task), V(soft_lockup) and V(login).
-      - A line becomes an event by the first pattern that it matches; those that are given here come first.
+      - Patterns to search for in console logs, in addition to the built-in patterns V(panic), V(oops), V(bug),
+        V(out_of_memory), V(hung_task), V(soft_lockup) and V(login).
+      - A line causes one event, from the first pattern that it matches. The patterns of this option come first.
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the pattern. That of a built-in one replaces it.
+        description: Name of the pattern. The name of a built-in pattern replaces that pattern.
         type: str
         required: true
       regex:
         description:
-          - Regular expression, as Python takes it, that is searched for in each line.
-          - Of a line the first 1024 characters are looked at.
+          - Python regular expression that is searched for in the first 1024 characters of each line.
         type: str
         required: true
       severity:
@@ -71,8 +69,8 @@ options:
         default: warning
   uml_dirs:
     description:
-      - The only directories whose instances are covered.
-      - By default, and with an empty list, all instances that can be seen are.
+      - The only directories whose instances are covered. Must be absolute paths, or start with C(~).
+      - By default, and with an empty list, all instances that the user can see are covered.
     type: list
     elements: str
   event_rate:
@@ -89,12 +87,13 @@ options:
     type: str
   journal_dir:
     description:
-      - Directory of the journal. It is created if it does not exist, and only its owner can access it.
+      - Directory of the journal. It is created if it does not exist, and only its owner can access it. Must be an
+        absolute path, or start with C(~).
       - By default C(/var/lib/uml-mconsole) for root, and C(uml-mconsole) in C($XDG_STATE_HOME) or C(~/.local/state) for
         other users.
     type: str
 notes:
-  - A collector that a service manager runs is not ended by this module; change its unit instead.
+  - This module does not stop a collector that a service manager runs. Change its unit instead.
 author:
   - uml.mconsole contributors (@uml-mconsole)
 seealso:
@@ -103,10 +102,10 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Collect what all instances of the VM host tell
+- name: Record the events of all instances of the VM host
   uml.mconsole.collector:
 
-- name: Look for a pattern of our own, too
+- name: Also search the console logs for a custom pattern
   uml.mconsole.collector:
     patterns:
       - name: database
@@ -126,13 +125,13 @@ EXAMPLES = r"""
 RETURN = r"""
 state:
   description:
-    - V(started) or V(stopped), read back; in check mode as it would be.
-    - V(hung) for one that does not answer, before it is restarted.
+    - V(started) or V(stopped), as read back. In check mode, the predicted state.
+    - V(hung) if the collector does not answer.
   returned: success
   type: str
   sample: started
 pid:
-  description: Process of the collector, or null when there is none.
+  description: Process of the collector, or null if it does not run.
   returned: success
   type: int
   sample: 4711
@@ -142,12 +141,12 @@ journal_dir:
   type: str
   sample: /var/lib/uml-mconsole
 code:
-  description: Hash of the collector's code, by which a newer one is told from an older one.
+  description: Hash of the collector's code, which differs between versions of this collection.
   returned: success
   type: str
   sample: 4006a46448d7f001
 instances:
-  description: The instances that it watches.
+  description: The instances that the collector covers.
   returned: success
   type: list
   elements: dict
@@ -156,45 +155,45 @@ instances:
       description: Name of the instance.
       type: str
     uml_dir:
-      description: Directory that holds its own directory.
+      description: Directory that holds the directory of the instance.
       type: str
     pid:
-      description: Its main process.
+      description: Main process of the instance.
       type: int
     boot:
-      description: Which boot of this process it is in, counted from 1 since the collector first saw it.
+      description: Number of boots of this process that the collector has observed, at least 1.
       type: int
     paused:
-      description: Whether it is paused.
+      description: Whether the instance is paused.
       type: bool
     notify:
-      description: Socket to which it sends its notifications, or null.
+      description: Socket to which its kernel sends notifications, or null.
       type: str
     notifications:
-      description: Whether these are received.
+      description: Whether the collector receives these notifications.
       type: bool
     notifications_reason:
-      description: Why not.
+      description: Why the collector does not receive them.
       type: str
     console_log:
-      description: File that its console goes to, or null when that is not followed.
+      description: File of the console log, or null if the collector does not read it.
       type: str
     console_followed:
-      description: Whether that is followed.
+      description: Whether the collector reads the console log.
       type: bool
     console_reason:
-      description: Why not.
+      description: Why the collector does not read it.
       type: str
 counters:
-  description: What the collector has done since it started.
+  description: Counters since the collector started.
   returned: success
   type: dict
   contains:
     datagrams:
-      description: Datagrams that came to the notify sockets.
+      description: Datagrams that the notify sockets received.
       type: int
     odd:
-      description: How many of them were of no instance, or no notifications.
+      description: Datagrams that were not notifications, or not from a known instance.
       type: int
     matches:
       description: Lines of console logs that matched a pattern.
@@ -206,14 +205,14 @@ counters:
       description: Events that could not be written.
       type: int
     limited:
-      description: Events that were left out since one instance caused too many; see O(event_rate).
+      description: Events that were not recorded because one instance caused too many; see O(event_rate).
       type: int
 reason:
-  description: Why there was a change or none.
+  description: Why something was changed, or why not.
   returned: success
   type: str
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

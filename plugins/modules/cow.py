@@ -7,38 +7,38 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cow
-short_description: Make, look at and merge copy-on-write files of User-Mode Linux
+short_description: Create, inspect and merge copy-on-write files of User-Mode Linux
 version_added: 1.0.0
 description:
-  - A copy-on-write (COW) file holds what an instance has written to a disk, and its backing file all else, so that many
-    instances share one image. The pair is valid only while the backing file has the size and the time of modification
-    that the COW file's header names.
-  - Needs no instance and no tools on the VM host.
+  - A copy-on-write (COW) file holds the data that an instance has written to a disk. All other data is in its backing
+    file, so many instances can share one image. The pair is only valid while the backing file has the size and the
+    modification time that the header of the COW file names.
+  - Needs no running instance, and no tools on the VM host.
   - To remove a COW file, use M(ansible.builtin.file).
 extends_documentation_fragment:
   - uml.mconsole.instance.unused
   - uml.mconsole.attributes
 options:
   path:
-    description: The COW file.
+    description: Path of the COW file. Must be an absolute path, or start with C(~).
     type: str
     required: true
   state:
     description:
-      - With V(present) the file is made if it is not there, and looked at if it is. One that was made for another
-        O(backing_file), or for one that has changed since, is an error and is not touched.
-      - With V(merged) a disk image is made in O(dest) that holds what the pair holds. The pair stays as it is.
+      - V(present) creates the COW file if it does not exist. The task fails, and nothing is changed, if the existing
+        file was created for another O(backing_file), or if the backing file has changed since.
+      - V(merged) creates the disk image O(dest) with the contents of the pair. The pair is not changed.
     type: str
     choices: [present, merged]
     default: present
   backing_file:
-    description: The backing file. Not needed for a COW file that is there, since its header names it.
+    description: Path of the backing file. Required to create a COW file. The header of an existing COW file names it.
     type: str
   dest:
-    description: The image to make, with O(state=merged). One that holds just that already is left alone.
+    description: Path of the image to create with O(state=merged). An image with the right contents is not changed.
     type: str
   overwrite:
-    description: Whether O(dest) may replace a file that holds something else.
+    description: Whether to replace an existing O(dest) that has other contents.
     type: bool
     default: false
 author:
@@ -49,19 +49,19 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: A disk for each of three instances over one image
+- name: Create a disk for each of three instances on top of one image
   uml.mconsole.cow:
     path: "/srv/uml/{{ item }}.cow"
     backing_file: /srv/uml/debian.img
   loop: [web1, web2, web3]
 
-- name: See how much an instance has written
+- name: Show how much an instance has written
   uml.mconsole.cow:
     path: /srv/uml/web1.cow
   register: web1
   check_mode: true
 
-- name: Make an image of its own of it
+- name: Merge it into a standalone image
   uml.mconsole.cow:
     path: /srv/uml/web1.cow
     state: merged
@@ -70,20 +70,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 cow:
-  description: The COW file; null when check mode would make it.
+  description: The COW file. Null in check mode if the file would be created.
   returned: success
   type: dict
   contains:
     path:
-      description: Where it is.
+      description: Path of the COW file.
       type: str
       sample: /srv/uml/web1.cow
     version:
-      description: Version of its header.
+      description: Version of the header.
       type: int
       sample: 3
     backing_file:
-      description: The backing file.
+      description: Path of the backing file.
       type: str
       sample: /srv/uml/debian.img
     size:
@@ -91,23 +91,23 @@ cow:
       type: int
       sample: 1073741824
     changed_bytes:
-      description: How much of the disk the COW file holds.
+      description: Amount of data that the COW file holds, in bytes.
       type: int
       sample: 1327104
     valid:
-      description: Whether the backing file is the one that it was made for, and unchanged.
+      description: Whether the backing file is unchanged since the COW file was created for it.
       type: bool
       sample: true
     reason:
-      description: Why it is not valid.
+      description: Why the pair is not valid, or an empty string.
       type: str
       sample: ""
     in_use:
-      description: Process that has it open and locked, or null.
+      description: Process that has the COW file open and locked, or null.
       type: int
       sample: 4711
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -10,141 +10,149 @@ module: device
 short_description: Add, change, or remove one device of a running User-Mode Linux instance
 version_added: 1.0.0
 description:
-  - Hot-plugs a device of a running instance through its mconsole, or changes or removes one.
-  - What is there is read from the console, the guest's C(/proc) and C(/sys), and the VM host; the device is set only
-    when it differs from what is wished.
-  - What a device was set to is put back when the kernel refuses the new setting.
-  - After a change the device is read again. What is not as wished then is a failure, whatever the kernel answered;
-    what cannot be seen makes RV(verified) false, and RV(reason) says what and why.
-  - A disk that is used otherwise than by a mount, as swap for example, is found out on kernels from 6.12 on only when
-    the kernel refuses to remove it, so check mode does not foretell that.
-  - Devices set at runtime are gone after a reboot of the instance; those of its command line come back.
+  - Adds, changes or removes a device of a running instance through its console.
+  - The current state is read from the console, from C(/proc) and C(/sys) of the guest, and from the VM host. The device
+    is only changed if it differs from the request.
+  - If the kernel refuses the new setting, the previous setting is restored.
+  - After a change the device is read again. The task fails if the device then differs from the request, even if the
+    kernel reported success. Options that cannot be read set RV(verified) to false, and RV(reason) names them.
+  - On kernels 6.12 and later, use of a disk as swap (or by anything but a mount) only shows when the kernel refuses to
+    remove it, so check mode cannot predict that failure.
+  - Devices that were added at runtime are lost when the instance reboots. Those of its command line come back.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
 attributes:
   idempotent:
     details:
-      - Options that cannot be seen, such as the output channel of a line that the guest has not open, are taken to be
-        as wished on a device that exists; RV(verified) is then false.
+      - Some options cannot be read, such as the output channel of a line that the guest has not opened. If the device
+        exists, the module assumes that these options have the requested values, and RV(verified) is false.
 options:
   name:
     description:
-      - The device.
-      - V(ubd0) to V(ubd15), or V(ubda) to V(ubdp), is a disk; by number and by letter it is the same disk. Flag letters
-        may follow, as on the console, so V(ubd1r) is V(ubd1) with O(read_only=true).
+      - Name of the device.
+      - V(ubd0) to V(ubd15), or V(ubda) to V(ubdp), is a disk. V(ubd1) and V(ubdb) are the same disk. Flag letters may
+        follow, as on the console, so V(ubd1r) is V(ubd1) with O(read_only=true).
       - V(con0) to V(con15) is a console line, C(/dev/tty0) to C(/dev/tty15) in the guest.
       - V(ssl0) to V(ssl63) is a serial line, C(/dev/ttyS0) to C(/dev/ttyS63) in the guest.
-      - V(vec0) and so on is a network interface, on all kernels. V(eth0) and so on is one of the old kind, on kernels
-        up to 6.12.
-      - V(virtio_uml0) to V(virtio_uml255) is a virtio device behind a vhost-user socket, on kernels from 7.2 on. It can
-        be added, and neither changed nor removed.
-      - V(vfio_uml.0000:01:00.0) is a PCI device of the VM host, by its address there, on kernels that were built with
-        CONFIG_UML_PCI_OVER_VFIO. It can be added, and neither changed nor removed.
+      - V(vec0), V(vec1) and so on is a network interface, on all kernels. V(eth0), V(eth1) and so on is a network
+        interface of the old kind, on kernels up to 6.12.
+      - V(virtio_uml0) to V(virtio_uml255) is a virtio device behind a vhost-user socket, on kernels 7.2 and later. It
+        can be added, but not changed or removed.
+      - V(vfio_uml.0000:01:00.0) is the PCI device of the VM host with that address, on kernels that were built with
+        C(CONFIG_UML_PCI_OVER_VFIO). It can be added, but not changed or removed.
     type: str
     required: true
   state:
-    description: Whether the device shall be there.
+    description:
+      - V(present) adds the device, or changes it if it differs from the request.
+      - V(absent) removes the device.
     type: str
     choices: [present, absent]
     default: present
   config:
     description:
-      - All that the device is set to, as the console takes it after C(=).
+      - The complete setting of the device, as the console accepts it after C(=).
       - For a disk C(FILE[,BACKING_FILE[,SERIAL]]), for a line C(CHANNEL[,OUTPUT_CHANNEL]), for a C(vec) interface
         C(transport=TRANSPORT,KEY=VALUE,...), for an C(eth) interface C(TRANSPORT,VALUE,...), for a virtio device
         C(SOCKET:VIRTIO_ID).
-      - Excludes the options that say the same one by one; a disk's flags may stand beside it.
+      - Mutually exclusive with the options for single parts of the setting, except the flags of a disk
+        (O(read_only), O(synchronous), O(shared), O(discard), O(raw)).
     type: str
   file:
     description:
-      - File or block device of the VM host that a disk's data is in. With O(backing_file) it is a copy-on-write file,
-        made when it does not exist.
-      - A relative path starts at the working directory of the instance. The kernel cannot take paths with a comma or
-        a colon.
+      - File or block device of the VM host that holds the data of a disk. With O(backing_file) it is a copy-on-write
+        file, which is created if it does not exist.
+      - A relative path starts at the working directory of the instance. The kernel does not accept paths with a comma
+        or a colon.
     type: str
   backing_file:
     description:
-      - File that the copy-on-write file in O(file) is a copy of. It is read only, so many instances may share it.
-      - A copy-on-write file without this option is attached with the backing file that it names itself.
+      - Backing file of the copy-on-write file in O(file). It is never written to, so many instances can share it.
+      - By default the backing file that the copy-on-write file names in its header.
     type: str
   read_only:
-    description: Whether the disk is read-only.
+    description: Whether the disk is read-only. By default a new disk is writable.
     type: bool
   synchronous:
-    description: Whether each write reaches the VM host's disk before the guest goes on.
+    description: Whether each write reaches the disk of the VM host before the guest continues. By default a new disk
+      is not synchronous.
     type: bool
   shared:
-    description: Whether the file is attached without a lock, so that others can use it at the same time.
+    description: Whether to attach the file without a lock, so that other instances can use it at the same time. By
+      default a new disk is locked.
     type: bool
   discard:
-    description: Whether blocks that the guest discards become holes in the file.
+    description: Whether blocks that the guest discards become holes in the file. By default they do on a new disk.
     type: bool
   raw:
-    description: Attach a copy-on-write file as plain data, header and all. Excludes O(backing_file).
+    description: Whether to attach a copy-on-write file as plain data, including its header. Cannot be combined with
+      O(backing_file).
     type: bool
   serial:
     description: Serial number that the guest sees.
     type: str
   channel:
     description:
-      - What a line is connected to on the VM host; one of V(null), V(pts), V(pty), V(xterm), or V(fd:N), V(port:N),
-        V(tty:DEVICE), for which there are also the options O(fd), O(port) and O(tty).
-      - The kernel makes a V(pts) when the guest opens the line, and then tells its name in RV(device.config).
+      - The channel of the VM host to which a line is connected. One of V(null), V(pts), V(pty), V(xterm), V(fd:N),
+        V(port:N) and V(tty:DEVICE). The options O(fd), O(port) and O(tty) are another way to set the last three.
+      - The kernel creates a V(pts) when the guest opens the line. RV(device.config) then shows its name.
     type: str
   fd:
-    description: Number of a descriptor that the instance was started with, to connect a line to.
+    description: Connect a line to the file descriptor of this number, with which the instance was started.
     type: int
   tty:
-    description: Terminal device of the VM host to connect a line to.
+    description: Connect a line to this terminal device of the VM host.
     type: str
   port:
     description:
-      - TCP port of the VM host to connect a line to.
-      - The kernel listens on all interfaces, and goes on until the instance ends even when the line is removed.
+      - Connect a line to this TCP port of the VM host.
+      - The kernel listens on all network interfaces, and continues until the instance ends even if the line is removed.
     type: int
   output:
-    description: Channel of a line's output where it is not that of its input.
+    description: Channel for the output of a line, in the format of O(channel). By default the output uses O(channel).
     type: str
   transport:
     description:
-      - How a network interface carries its packets.
-      - For C(vec) one of V(tap), V(raw), V(hybrid), V(gre), V(l2tpv3), V(bess), V(fd), and from 6.12 on V(vde). For
-        C(eth) one of V(tuntap), V(ethertap), V(daemon), V(slip), V(slirp), and on 6.1 V(mcast), V(ucast).
-      - It is opened when the guest brings the interface up, and no kernel tells it before.
+      - Transport of a network interface.
+      - For C(vec), one of V(tap), V(raw), V(hybrid), V(gre), V(l2tpv3), V(bess), V(fd), and on kernels 6.12 and later
+        V(vde). For C(eth), one of V(tuntap), V(ethertap), V(daemon), V(slip), V(slirp), and on kernel 6.1 V(mcast) and
+        V(ucast).
+      - The kernel opens the transport when the guest brings the interface up, and does not report it before.
     type: str
   ifname:
     description:
-      - Network interface of the VM host that a network interface is connected to.
-      - An instance of root makes a tap that is not there, when its guest brings the interface up.
+      - Network interface of the VM host to which the guest's interface is connected.
+      - If an instance runs as root, its kernel creates a missing tap when the guest brings the interface up.
     type: str
   mac:
-    description: Hardware address of a network interface. By default the kernel takes a random one each time.
+    description: Hardware address of a network interface. By default the kernel chooses a random address each time.
     type: str
   settings:
     description:
-      - What else a transport takes. For C(vec) the kernel's own keys, such as C(depth), C(gro), C(src), C(dst), C(fd).
-      - For C(eth), C(socket) and C(socket_type) of V(daemon); C(address), C(port), C(ttl) of V(mcast); C(gateway) of
+      - Further parameters of the transport.
+      - For C(vec), the kernel's own keys, such as C(depth), C(gro), C(src), C(dst) and C(fd).
+      - For C(eth), C(socket) and C(socket_type) of V(daemon); C(address), C(port) and C(ttl) of V(mcast); C(gateway) of
         V(tuntap), V(ethertap) and V(slip); C(command) of V(slirp).
-      - Keys that the kernel would ignore are refused.
+      - The module refuses keys that the kernel would ignore.
     type: dict
   socket:
-    description: Socket of the VM host at which the vhost-user backend of a virtio device listens.
+    description: Socket of the VM host on which the vhost-user backend of a virtio device listens.
     type: str
   virtio_id:
-    description: Kind of a virtio device, such as V(1) for a network card or V(2) for a disk.
+    description: Virtio device type, such as V(1) for a network card or V(2) for a disk.
     type: int
   force:
     description:
-      - Try to remove a disk that the guest seems to use.
-      - The kernel itself refuses to remove a disk that is open. A disk whose removal would panic the kernel is not
-        removed even so.
+      - Whether to try to remove a disk that the guest seems to use.
+      - The kernel itself refuses to remove a disk that is open. Even with this option, the module does not remove a
+        disk whose removal would panic the kernel.
     type: bool
     default: false
   resume:
     description:
-      - Resume a paused instance for the moment of a change, and pause it again whatever happens.
-      - Without this option a change of a paused instance is refused, since it can freeze it for good.
+      - Whether to resume a paused instance during the change and pause it again afterwards, also if the change fails.
+      - By default the module refuses to change a paused instance, because the change can freeze it permanently.
     type: bool
     default: false
 author:
@@ -161,7 +169,7 @@ EXAMPLES = r"""
     name: ubd1
     file: /srv/web1/data.img
 
-- name: Attach a copy-on-write disk, as the console spells it
+- name: Attach a copy-on-write disk in the format of the console
   uml.mconsole.device:
     umid: web1
     name: ubdc
@@ -192,13 +200,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: Console commands that were sent and change something; in check mode those that would be sent.
+  description: Console commands that were sent and change something. In check mode, those that would be sent.
   returned: always
   type: list
   elements: str
   sample: ["config ubd1=/srv/web1/data.img"]
 device:
-  description: The device as it was read back; in check mode as it would be.
+  description: The device as it was read back. In check mode, as predicted.
   returned: always
   type: dict
   contains:
@@ -214,13 +222,13 @@ device:
       description: V(present) or V(absent).
       type: str
     config:
-      description: What the console says that the device is set to.
+      description: Setting of the device, as the console reports it.
       type: str
     file:
       description: The disk's file.
       type: str
     backing_file:
-      description: The file behind a copy-on-write disk, or an empty text.
+      description: Backing file of a copy-on-write disk, or an empty string.
       type: str
     read_only:
       description: Whether the guest sees the disk as read-only.
@@ -237,11 +245,11 @@ device:
       elements: str
     ghost:
       description:
-        - Whether the disk was configured at boot and its set-up failed, so that the guest has no such device.
-          Such a disk can be neither changed nor removed.
+        - Whether the disk was configured at boot but its setup failed, so that the guest does not have it. Such a disk
+          cannot be changed or removed.
       type: bool
     replaced:
-      description: Whether the VM host's file is no longer the one that the guest has open.
+      description: Whether the file on the VM host was replaced after the guest opened it.
       type: bool
     mac:
       description: Hardware address of a network interface.
@@ -250,44 +258,44 @@ device:
       description: MTU of a network interface.
       type: str
     up:
-      description: Whether the guest has a network interface up.
+      description: Whether the network interface is up in the guest.
       type: bool
     renamed:
-      description: Whether the guest gave a network interface another name.
+      description: Whether the guest renamed the network interface.
       type: bool
     bound:
-      description: Whether the guest's driver works with a virtio device.
+      description: Whether a driver of the guest is bound to the virtio device.
       type: bool
     channel:
-      description: Channel of a line's input.
+      description: Channel for the input of a line.
       type: str
     output:
-      description: Channel of a line's output; null where the kernel does not tell it.
+      description: Channel for the output of a line, or null if the kernel does not report it.
       type: str
 verified:
-  description: Whether all that was asked for was seen to be so.
+  description: Whether the module read all requested options back and found them as requested.
   returned: always
   type: bool
 reason:
-  description: Why there was a change or none, or what could not be verified.
+  description: Why something was changed or not, or which options could not be verified.
   returned: always
   type: str
 restored:
-  description: Whether a refused change was taken back.
+  description: Whether a refused change was undone.
   returned: always
   type: bool
 done:
-  description: Commands of the plan that were carried out.
+  description: Commands of the plan that were sent successfully.
   returned: always
   type: list
   elements: str
 undone:
-  description: Commands that took back what was done before one was refused.
+  description: Commands that undid the change after a command was refused.
   returned: always
   type: list
   elements: str
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -7,54 +7,56 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: devices
-short_description: Bring the devices of a running User-Mode Linux instance to a state, all of them or none
+short_description: Configure several devices of a running User-Mode Linux instance in one transaction
 version_added: 1.0.0
 description:
-  - Hot-plugs, changes and removes devices of a running instance in one transaction.
-  - Everything is checked before the first command is sent. When a command is refused, or did not do what the kernel
-    said, the commands before it are taken back, and the result tells what was done and undone.
-  - A run that was interrupted leaves the instance usable, and the next one brings it to the state that is wished.
-  - What holds for M(uml.mconsole.device) holds for each device.
+  - Adds, changes and removes devices of a running instance in one transaction. Either all devices are changed or none.
+  - Everything is checked before the first command is sent. If a command is refused or has no effect, the commands
+    before it are undone, and the result lists what was done and undone.
+  - An interrupted run leaves the instance usable. The next run completes the change.
+  - Each device is handled as described for M(uml.mconsole.device).
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
 attributes:
   idempotent:
     details:
-      - Options that cannot be seen, such as what a network interface was set to, are taken to be as wished on a device
-        that exists; RV(verified) is then false.
+      - Some options cannot be read, such as the transport of a network interface that is down. If the device exists,
+        the module assumes that these options have the requested values, and RV(verified) is false.
 options:
   config:
     description:
       - The devices by name, as in O(uml.mconsole.device#module:name).
-      - Each is a text, as in O(uml.mconsole.device#module:config), or a dict of the other options of
-        M(uml.mconsole.device), C(state) among them. A device without a value shall be there, whatever it is set to.
-      - Devices are removed before others are set, so a file can move from one disk to another.
+      - A value is a string, as in O(uml.mconsole.device#module:config), or a dictionary of the other options of
+        M(uml.mconsole.device), including C(state). A device whose value is null must exist, with any setting.
+      - Devices are removed before others are added, so a file can move from one disk to another.
     type: dict
     required: true
   state:
     description:
-      - V(merged) touches the devices that are named and no others.
-      - V(overridden) also removes what is there and is not named. Never removed unless named are the root device, lines
-        that the kernel logs to, lines that lead nowhere (V(null)), and ghosts, that is disks whose set-up failed at
-        boot. What can only be added, such as virtio devices, stays as well. RV(kept) tells why each was kept.
-      - A device that is in use and not named makes V(overridden) fail, and nothing is changed.
+      - V(merged) changes only the devices in O(config).
+      - V(overridden) also removes all devices that are not in O(config). It keeps the root device, lines that the
+        kernel logs to, lines that are V(null), disks whose setup failed at boot, and devices that cannot be removed,
+        such as virtio devices. RV(kept) gives the reason for each.
+      - If a device that would be removed is in use, V(overridden) fails and changes nothing.
     type: str
     choices: [merged, overridden]
     default: merged
   classes:
     description:
-      - The classes of devices that O(state=overridden) removes from.
-      - By default all. Of network interfaces, which no file of the guest lists, units 0 to 15 are looked for.
+      - The classes of devices that O(state=overridden) removes. By default all classes.
+      - No file of the guest lists the network interfaces, so the module looks for units 0 to 15.
     type: list
     elements: str
     choices: [ubd, con, ssl, vec, eth]
   force:
-    description: As in M(uml.mconsole.device).
+    description:
+      - Whether to try to remove disks that the guest seems to use. See O(uml.mconsole.device#module:force).
     type: bool
     default: false
   resume:
-    description: As in M(uml.mconsole.device).
+    description:
+      - Whether to resume a paused instance during the change. See O(uml.mconsole.device#module:resume).
     type: bool
     default: false
 author:
@@ -75,7 +77,7 @@ EXAMPLES = r"""
         discard: true
       con1: pts
 
-- name: These disks and no others, whatever lines and interfaces there are
+- name: Exactly these disks, without changes to lines and interfaces
   uml.mconsole.devices:
     umid: web1
     state: overridden
@@ -83,7 +85,7 @@ EXAMPLES = r"""
     config:
       ubd1: /srv/web1/data.img
 
-- name: See what the second play would do
+- name: Show which devices of all web servers would be removed
   uml.mconsole.devices:
     umids: ["web*"]
     state: overridden
@@ -94,33 +96,33 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: Console commands that were sent and change something; in check mode those that would be sent.
+  description: Console commands that were sent and change something. In check mode, those that would be sent.
   returned: always
   type: list
   elements: str
 plan:
-  description: The commands that bring the devices to the state that is wished.
+  description: The commands that bring the devices into the requested state.
   returned: always
   type: list
   elements: str
 done:
-  description: Commands of the plan that were carried out.
+  description: Commands of the plan that were sent successfully.
   returned: always
   type: list
   elements: str
 undone:
-  description: Commands that took back what was done before one was refused.
+  description: Commands that undid the change after a command was refused.
   returned: always
   type: list
   elements: str
 restored:
-  description: Whether a refused transaction was taken back as a whole.
+  description: Whether a refused transaction was undone completely.
   returned: always
   type: bool
 devices:
   description:
-    - Each device as it was read back (in check mode as it would be), as in
-      RV(uml.mconsole.device#module:device), with C(verified) and C(reason).
+    - Each device as it was read back or, in check mode, as predicted. The values are those of
+      RV(uml.mconsole.device#module:device), with C(verified) and C(reason) in addition.
   returned: always
   type: dict
   sample:
@@ -132,20 +134,20 @@ devices:
       verified: true
       reason: it was not there
 kept:
-  description: With O(state=overridden) the devices that were not named and are kept, and why.
+  description: With O(state=overridden), the devices that are not in O(config) and were kept, with the reason.
   returned: always
   type: dict
   sample: {ubd0: it is the root device}
 verified:
-  description: Whether all that was asked for was seen to be so.
+  description: Whether the module read all requested options back and found them as requested.
   returned: always
   type: bool
 reason:
-  description: What could not be verified, and why.
+  description: Which options could not be verified, and why.
   returned: always
   type: str
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

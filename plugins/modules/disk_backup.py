@@ -10,15 +10,17 @@ module: disk_backup
 short_description: Copy the disks of a running User-Mode Linux instance consistently
 version_added: 1.0.0
 description:
-  - Has the guest write out what it has, pauses the instance, copies the files of its disks on the VM host, and resumes
-    it, whatever happens meanwhile. All disks of an instance are copied in one pause, so they are of one moment.
-  - The pause is bounded by O(max_pause), also when the process that copies is killed or hangs, for a second process
-    watches it. What is unfinished is removed.
-  - Where the file system can share blocks (btrfs, xfs), the copy takes no time and no room; elsewhere holes stay holes.
-  - A guest that writes at that moment is copied as if its power had failed then, with the difference that all was
-    written out shortly before. A file system with a journal is whole after the journal was replayed; ext4 with blocks
-    smaller than 4096 bytes may need C(fsck -f) too, as it does after any loss of power.
-  - An instance that is paused already is copied as it is, and stays paused.
+  - Makes the guest write out its data, pauses the instance, copies the files of its disks on the VM host, and resumes
+    the instance, also if the copy fails. All disks of an instance are copied in one pause, so the copies are consistent
+    with each other.
+  - The pause takes at most O(max_pause). A second process enforces the limit even if the copying process is killed or
+    hangs. Incomplete copies are removed.
+  - On a file system that can share blocks (btrfs, xfs), a copy takes almost no time and no space. On other file
+    systems, copies are sparse like the original.
+  - A copy of a guest that is writing looks as if the power had failed at that moment, except that the data was written
+    out shortly before. A journaling file system is consistent after its journal was replayed. An ext4 file system with
+    blocks smaller than 4096 bytes may also need C(fsck -f), as after any power failure.
+  - A paused instance is copied as it is, and stays paused.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
@@ -28,41 +30,42 @@ attributes:
   idempotent:
     support: none
     details:
-      - A copy is made each time.
+      - Each run makes a new copy.
 options:
   dest:
     description:
-      - Directory on the VM host for the copies, made for its owner alone if it is not there.
-      - Each copy is called C(UMID-DISK) with the suffix of the file it was made of, such as C(web1-ubd0.img), and is
-        for its owner alone.
+      - Directory on the VM host for the copies. Must be an absolute path, or start with C(~). It is created if it does
+        not exist, and only its owner can access it.
+      - Each copy is named C(UMID-DISK) with the suffix of the original file, such as C(web1-ubd0.img). Only its owner
+        can read it.
     type: str
     required: true
   disks:
     description:
-      - Disks to copy, by number or by letter. By default all that the guest may write to and that have a file.
+      - Disks to copy, by number or by letter. By default all disks that have a file and that the guest may write to.
     type: list
     elements: str
   backing:
     description:
-      - What becomes of the backing file of a copy-on-write disk.
-      - With V(keep) the copy goes on using it, and is of use only while it is there and unchanged.
-      - With V(copy) it is copied as well, under its own name and once for all instances, and the copy is made to use
-        that. It is copied while the guest runs, since it does not change.
+      - What to do with the backing file of a copy-on-write disk.
+      - V(keep) does not copy the backing file. The copy is only usable while the backing file exists and is unchanged.
+      - V(copy) also copies the backing file under its own name, once for all instances, and makes the copy use it. The
+        backing file is copied while the guest runs, because it does not change.
     type: str
     choices: [keep, copy]
     default: keep
   max_pause:
-    description: Seconds that the instance may be paused. A copy that takes longer is given up, and the task fails.
+    description: Seconds that the instance may be paused. If the copy takes longer, it is removed and the task fails.
     type: float
     default: 60.0
   sync_timeout:
     description:
-      - Seconds that the guest may take to write out what it has before it is paused. One that writes all the time is
-        paused after them, and RV(synced) is V(false).
+      - Seconds that the guest may take to write out its data before the pause. A guest that still has data to write
+        after that time is paused anyway, and RV(synced) is V(false).
     type: float
     default: 10.0
   overwrite:
-    description: Whether to replace copies that are there. The old ones stay until the new ones are whole.
+    description: Whether to replace existing copies. The old copies are kept until the new copies are complete.
     type: bool
     default: false
   diskless:
@@ -85,7 +88,7 @@ EXAMPLES = r"""
     umid: web1
     dest: /srv/backup
 
-- name: Copy the root disks of all web servers, each pair of files usable by itself
+- name: Copy the root disks of all web servers with their backing files
   uml.mconsole.disk_backup:
     umids: [web*]
     disks: [ubd0]
@@ -96,7 +99,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 copies:
-  description: The copies; in check mode those that would be made, with C(device), C(file) and C(path).
+  description: The copies. In check mode, those that would be made, with C(device), C(file) and C(path).
   returned: success
   type: list
   elements: dict
@@ -106,11 +109,11 @@ copies:
       type: str
       sample: ubd0
     file:
-      description: Its file, as the instance calls it.
+      description: File of the disk, as the instance names it.
       type: str
       sample: /srv/uml/web1.cow
     path:
-      description: The copy.
+      description: Path of the copy.
       type: str
       sample: /srv/backup/web1-ubd0.cow
     backing_file:
@@ -118,36 +121,36 @@ copies:
       type: str
       sample: /srv/uml/base.img
     method:
-      description: V(reflink) when it shares blocks with the file, V(sparse) when its data was copied.
+      description: V(reflink) if the copy shares blocks with the original, V(sparse) if the data was copied.
       type: str
       sample: sparse
     size:
-      description: Its size in bytes.
+      description: Size of the copy in bytes.
       type: int
       sample: 33554432
     allocated:
-      description: Bytes that it takes on the disk.
+      description: Disk space that the copy takes, in bytes.
       type: int
       sample: 2125824
 pause:
-  description: Seconds that the instance was paused, 0 when it had been paused before, and null in check mode.
+  description: Seconds that the instance was paused. 0 if it was already paused, and null in check mode.
   returned: success
   type: float
   sample: 0.041
 synced:
   description:
-    - Whether nothing waited to be written in the guest right before the pause; null in check mode.
+    - Whether the guest had no data left to write right before the pause. Null in check mode.
   returned: success
   type: bool
   sample: true
 commands:
-  description: The commands that were sent or, in check mode, would have been.
+  description: Console commands that were sent or, in check mode, would be sent.
   returned: success
   type: list
   elements: str
   sample: [sysrq s, stop, go]
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -10,9 +10,9 @@ module: event_info
 short_description: Read the events of User-Mode Linux instances
 version_added: 1.0.0
 description:
-  - Returns what the collector of a VM host has written down of panics, hangs, messages of guests, lines of console
-    logs, and instances that came, went, crashed or were paused. See M(uml.mconsole.collector).
-  - What a guest has said is data, never a template, in each of the results.
+  - Returns events that the collector of a VM host has recorded, such as panics, hangs, messages of guests, unusual
+    lines of console logs, and instances that appeared, ended, crashed or were paused. See M(uml.mconsole.collector).
+  - Text from a guest is returned as data. Ansible does not evaluate templates in it.
 extends_documentation_fragment:
   - uml.mconsole.events
   - uml.mconsole.attributes.info
@@ -39,13 +39,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See what went wrong since midnight
+- name: Show errors since midnight
   uml.mconsole.event_info:
     severity: error
     since: "{{ now(utc=true).strftime('%Y-%m-%dT00:00:00Z') }}"
   register: trouble
 
-- name: Read on from where the last task ended
+- name: Continue where the last task ended
   uml.mconsole.event_info:
     umids: [web*]
     order: oldest
@@ -60,11 +60,11 @@ events:
   elements: dict
   contains:
     seq:
-      description: Its number in the journal.
+      description: Number of the event in the journal.
       type: int
       sample: 4711
     time:
-      description: When it was seen, in seconds since 1970.
+      description: Time of the event, in seconds since 1970.
       type: float
       sample: 1767225600.25
     host:
@@ -72,11 +72,11 @@ events:
       type: str
       sample: vm1
     umid:
-      description: Name of the instance, or null when the event is about the VM host.
+      description: Name of the instance, or null if the event is about the VM host.
       type: str
       sample: web1
     uml_dir:
-      description: Directory that holds the instance's own.
+      description: Directory that holds the directory of the instance.
       type: str
       sample: /home/uml/.uml
     pid:
@@ -84,7 +84,7 @@ events:
       type: int
       sample: 4242
     boot:
-      description: How many times its kernel had booted in that process, as far as it was seen.
+      description: Number of boots of this process that the collector had observed.
       type: int
       sample: 1
     type:
@@ -96,7 +96,7 @@ events:
       type: str
       sample: critical
     data:
-      description: What was said, without terminal escapes and control characters, and at most 8 KiB.
+      description: Text of the event, at most 8 KiB, without terminal escapes and control characters.
       type: str
       sample: Kernel panic - not syncing - sysrq triggered crash
     pattern:
@@ -105,7 +105,7 @@ events:
       type: str
       sample: oops
     lost:
-      description: How many events are missing; null when nobody can know.
+      description: Number of missing events, or null if it is unknown.
       returned: for events of type V(gap)
       type: int
       sample: 12
@@ -120,12 +120,12 @@ collecting:
   type: bool
   sample: true
 position:
-  description: Position behind the last event that was looked at, for O(after) of the next task.
+  description: Position after the last event that was read, for O(after) of the next task.
   returned: success
   type: int
   sample: 4711
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

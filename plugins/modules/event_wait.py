@@ -10,8 +10,8 @@ module: event_wait
 short_description: Wait for an event of a User-Mode Linux instance
 version_added: 1.0.0
 description:
-  - Waits until an event that fits comes, and returns it. See M(uml.mconsole.event_info) for what events there are.
-  - An event that came before the task began counts only when O(after) or O(since) reaches back to it.
+  - Waits until an event matches all given options, and returns it. See M(uml.mconsole.event_info) for the events.
+  - Events from before the task only match if O(after) or O(since) includes them.
 extends_documentation_fragment:
   - uml.mconsole.events
   - uml.mconsole.attributes.info
@@ -19,11 +19,11 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - In check mode it looks once and does not wait, since what would cause the event is not done either. It does not
-        fail then; RV(event) is null.
+      - In check mode the module reads the journal once and does not wait, because the cause of the event may not happen
+        in check mode. If no event matches, RV(event) is null and the task does not fail.
 options:
   wait_timeout:
-    description: Seconds to wait for the event, 0 to 1000000. The task fails when none has come by then.
+    description: Seconds to wait for a matching event, from 0 to 1000000. The task fails if no event matches in time.
     type: float
     default: 300.0
 author:
@@ -34,7 +34,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Remember where the journal ends
+- name: Read the end of the journal
   uml.mconsole.event_info:
     limit: 1
   register: before
@@ -44,7 +44,7 @@ EXAMPLES = r"""
     umid: web1
     state: restarted
 
-- name: Wait until its guest says that it is ready
+- name: Wait until the guest reports that it is ready
   uml.mconsole.event_wait:
     umid: web1
     types: [message]
@@ -55,16 +55,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 event:
-  description: The event, or null in check mode when there is none.
+  description: The event. Null in check mode if no event matches.
   returned: success
   type: dict
   contains:
     seq:
-      description: Its number in the journal.
+      description: Number of the event in the journal.
       type: int
       sample: 4711
     time:
-      description: When it was seen, in seconds since 1970.
+      description: Time of the event, in seconds since 1970.
       type: float
       sample: 1767225600.25
     host:
@@ -72,11 +72,11 @@ event:
       type: str
       sample: vm1
     umid:
-      description: Name of the instance, or null when the event is about the VM host.
+      description: Name of the instance, or null if the event is about the VM host.
       type: str
       sample: web1
     uml_dir:
-      description: Directory that holds the instance's own.
+      description: Directory that holds the directory of the instance.
       type: str
       sample: /home/uml/.uml
     pid:
@@ -84,7 +84,7 @@ event:
       type: int
       sample: 4242
     boot:
-      description: How many times its kernel had booted in that process, as far as it was seen.
+      description: Number of boots of this process that the collector had observed.
       type: int
       sample: 1
     type:
@@ -96,7 +96,7 @@ event:
       type: str
       sample: critical
     data:
-      description: What was said, without terminal escapes and control characters, and at most 8 KiB.
+      description: Text of the event, at most 8 KiB, without terminal escapes and control characters.
       type: str
       sample: Kernel panic - not syncing - sysrq triggered crash
     pattern:
@@ -105,22 +105,22 @@ event:
       type: str
       sample: oops
     lost:
-      description: How many events are missing; null when nobody can know.
+      description: Number of missing events, or null if it is unknown.
       returned: for events of type V(gap)
       type: int
       sample: 12
 position:
-  description: Position behind the last event that was looked at, for O(after) of the next task.
+  description: Position after the last event that was read, for O(after) of the next task.
   returned: success
   type: int
   sample: 4711
 elapsed:
-  description: Seconds that it took.
+  description: Seconds that the task waited.
   returned: success
   type: float
   sample: 1.72
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -10,62 +10,68 @@ module: instance
 short_description: Start, pause, resume, stop, and restart a User-Mode Linux instance
 version_added: 1.0.0
 description:
-  - Brings an instance into a state, whether this collection or somebody else started it. No record is kept; what there
-    is comes from the VM host's C(/proc) and from the instance's own directory.
-  - An instance is started detached. It outlives the task, the ssh session and Ansible.
-  - Before anything is started or stopped, what would make the start fail is looked for, such as a missing kernel or
-    image, a disk that another instance has locked, a path too long for a socket, or too little memory.
-  - A kernel that ends while it boots is a failure that says why, with the last lines of its console log.
+  - Brings an instance into a state, no matter how it was started. The module keeps no records; it reads the state from
+    C(/proc) of the VM host and from the directory of the instance.
+  - Instances are started detached, so they outlive the task, the ssh session and Ansible.
+  - The module first checks everything that would make a start fail, such as a missing kernel or image, a disk that
+    another instance has locked, a path that is too long for a socket, or too little memory.
+  - If a kernel ends while it boots, the task fails. The message gives the reason, and RV(error) holds the last lines of
+    the console log.
   - An instance is stopped by increasingly forceful methods; see O(stop_methods). The disks are written out and made
-    read-only before it is halted or ended, because the kernel's own C(halt) does neither.
-  - Two tasks that want the same instance at once start one; the second finds it there.
+    read-only before the instance is halted or ended, because the kernel's own C(halt) does neither.
+  - If two tasks start the same instance at the same time, the second task waits and finds the instance running.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
 attributes:
   check_mode:
     details:
-      - Starts, stops and sends nothing that changes something. What is looked for before a start is looked for in check
-        mode too.
+      - Starts and stops nothing, and sends no command that changes anything. All checks before a start are made in
+        check mode as well.
   idempotent:
     support: partial
     details:
       - With O(state=restarted) the instance is restarted each time.
   diff_mode:
     details:
-      - Shows the state, and of the boot line what the task asks for.
+      - Shows the state, and those parts of the kernel command line that the task sets.
 options:
   uml_dir:
     description:
-      - Directory on the VM host that holds C(UMID/mconsole) and C(UMID/pid). It is made if its parent directory exists.
-      - By default C(~/.uml) of the user that the task runs as on the VM host. If there is nothing of that name, and
-        that user runs one instance of that name elsewhere, that is meant.
+      - Directory on the VM host that holds C(UMID/mconsole) and C(UMID/pid). Must be an absolute path, or start with
+        C(~). It is created if its parent directory exists.
+      - By default C(~/.uml) of the user that the task runs as on the VM host. If this user runs an instance of that
+        name in another directory, the task fails, and the message names that directory.
     type: str
   state:
     description:
-      - V(running) starts the instance if it is not there, and resumes it if it is paused.
-      - V(paused) stops its processor and leaves everything in memory; an instance that is not there is started first.
-      - V(stopped) ends it, and what is left of its processes after a crash.
-      - V(absent) also removes the directory that a crash left. An instance that ended by itself leaves nothing. Console
-        logs and disks are kept.
-      - V(restarted) stops it and starts a new process. What the task does not say stays as it was, boot line,
-        environment and working directory, also when the instance was started by hand; it runs as the same user. Devices
-        that were added while it ran are gone.
+      - V(running) starts the instance if it does not exist, and resumes it if it is paused.
+      - V(paused) stops the processor of the instance and keeps everything in memory. An instance that does not exist is
+        started first.
+      - V(stopped) ends the instance, and all processes that a crash left.
+      - V(absent) also removes the directory that a crash left. An instance that ends normally leaves no directory.
+        Console logs and disks are never removed.
+      - V(restarted) stops the instance and starts a new process. Options that the task does not set keep their values,
+        including kernel command line, environment, working directory and user, even if the instance was started by
+        hand. Devices that were added while it ran are lost.
     type: str
     choices: [running, paused, stopped, restarted, absent]
     default: running
   kernel:
     description:
-      - The kernel's program on the VM host, as a path or as a name to be found there.
-      - By default C(linux.uml), or what the instance runs with if it is restarted.
+      - Kernel of the instance on the VM host, as an absolute path or as the name of a program in
+        C(/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin).
+      - By default C(linux.uml), which the package C(user-mode-linux) provides, or the kernel that the instance runs if
+        it is restarted.
     type: str
   memory:
     description:
-      - Memory of the guest, such as V(256M).
-      - By default the kernel takes 64 MB, and less is refused without O(force), since kernels die with it now and then.
-      - Debian's kernels make up to 750 tasks while they boot, one for each device, to call C(/sbin/hotplug). They may
-        have as many at a time as their memory allows, which is about 410 with V(64M) and 660 with V(96M). When they
-        pile up beyond that, the guest cannot fork. From V(112M) on there are enough, and below it a warning.
+      - Memory of the guest, such as V(256M). Units are powers of 1024; V(256MB), V(256MiB) and V(0.25G) mean the same.
+      - By default V(128M), or the memory that the instance has if it is restarted.
+      - With less than V(64M) some kernels die while they boot, so less is refused unless O(force=true).
+      - With less than V(112M) the module warns, because a guest may then be unable to fork. Debian's kernels create up
+        to 750 tasks while they boot, one for each device, to call C(/sbin/hotplug). The memory limits how many can
+        exist at the same time, which is about 410 with V(64M) and 660 with V(96M).
     type: str
   ncpus:
     description:
@@ -90,69 +96,76 @@ options:
     choices: [ignore, warn, enforce]
     default: warn
   root:
-    description: The guest's root file system.
+    description:
+      - The root file system of the guest. Set one of O(root.image), O(root.hostfs) and O(root.initrd), or
+        O(root.initrd) with one of the others.
+      - Required to start an instance, unless O(kernel_args) or O(devices) set the root file system.
     type: dict
     suboptions:
       image:
-        description: File or block device of the VM host that holds it. It becomes the disk V(ubd0).
+        description: Image file or block device of the VM host. It becomes the disk V(ubd0).
         type: str
       cow:
-        description: Copy-on-write file on top of O(root.image), which is not written to then. It is made when missing.
+        description:
+          - Copy-on-write file on top of O(root.image), which is then not written to. It is created if it does not
+            exist.
         type: str
       hostfs:
-        description: Directory of the VM host that is used in place of an image.
+        description: Directory of the VM host to use instead of an image.
         type: str
       initrd:
-        description: Initial RAM disk; the root file system itself when there is neither image nor directory.
+        description: Initial RAM disk. It is the root file system itself if there is no image and no directory.
         type: str
       init:
-        description: The first program, as a path in the guest.
+        description: Path in the guest of the first program.
         type: str
       fstype:
-        description: Type of the file system in the image, where the kernel does not find it out.
+        description: Type of the file system in the image. By default the kernel detects it.
         type: str
       read_only:
-        description: Whether the guest may not write to it.
+        description: Whether the root file system is read-only for the guest.
         type: bool
         default: false
   devices:
     description:
-      - Devices that are there from the start, by name. A value is the text that the console takes, or a dictionary of
-        the options of M(uml.mconsole.device).
-      - Lines that are not named are V(null), except V(ssl1), which is V(pts), so that tasks can get into the guest
-        (P(uml.mconsole.guest#connection)). The console V(con0) goes to O(console_log). Without a first disk
-        V(ubd0) is C(/dev/null) without a lock, since the kernel's default for it cannot be removed without a panic.
+      - Devices that exist from the start, by name. A value is the text that the console accepts, or a dictionary of the
+        options of M(uml.mconsole.device).
+      - By default all lines are V(null), except V(ssl1), which is V(pts), so that tasks can get into the guest
+        (P(uml.mconsole.guest#connection)), and the console V(con0), which goes to O(console_log). If there is no disk
+        V(ubd0), it is C(/dev/null) without a lock, because the kernel's own default for it cannot be removed without a
+        panic.
     type: dict
   kernel_args:
     description:
-      - Further words on the kernel's command line, as a list of words or as a dictionary. In a dictionary, null and
-        V(true) stand for the word alone, and V(false) leaves it out.
-      - What the kernel does not know is passed on to init.
+      - Further arguments for the kernel command line, as a list or as a dictionary. In a dictionary, a value of null or
+        V(true) stands for the argument without a value, and V(false) omits the argument.
+      - The kernel passes arguments that it does not know to init.
     type: raw
   notify:
     description:
-      - Socket on the VM host to which the kernel sends its notifications. An empty text stands for none.
-      - By default C(UML_DIR/.notify), which the instances of a directory share and at which M(uml.mconsole.collector)
-        listens, or what it was if the instance is restarted. A kernel that finds nobody there goes on, and says so in
-        its log.
+      - Socket on the VM host to which the kernel sends its notifications. An empty string means no socket.
+      - By default C(UML_DIR/.notify), which all instances of a directory share and where M(uml.mconsole.collector)
+        listens, or the socket that the instance has if it is restarted. If nothing listens there, the kernel writes a
+        message to its log and continues.
     type: str
   memory_dir:
     description:
-      - Directory for the file that is the guest's memory. It must not be mounted C(noexec).
+      - Directory for the file that holds the memory of the guest. Its file system must not be mounted C(noexec).
       - By default C(/dev/shm).
     type: str
   console_log:
     description:
-      - File to which the kernel's output and the guest's console are appended, made for its owner alone.
-      - By default C(UML_DIR/UMID.log), or what it was if the instance is restarted.
+      - File to which the output of the kernel and of the guest's console is appended. Only its owner can read it.
+      - By default C(UML_DIR/UMID.log), or the file that the instance has if it is restarted.
     type: str
   supervisor:
     description:
-      - What keeps the instance. V(none) is nothing but itself, a detached process.
-      - V(systemd) has the unit C(uml-mconsole@UMID.service) start it, also when the VM host boots, until it is stopped
-        by a task. This needs root, and the template that the role P(uml.mconsole.instances#role) writes.
-      - By default it stays what it is, and what was stopped by a task is started without a unit. What runs otherwise
-        than said here is among RV(differences).
+      - V(none) starts the instance as a detached process without a supervisor.
+      - V(systemd) lets the unit C(uml-mconsole@UMID.service) run the instance. The unit also starts it when the VM host
+        boots, until a task stops it. This needs root, and the template that the role P(uml.mconsole.instances#role)
+        installs.
+      - By default the current supervisor is kept, and an instance that a task stopped is started without a unit. If a
+        running instance has another supervisor, RV(differences) reports it.
     type: str
     choices: [none, systemd]
   cpu_quota:
@@ -172,52 +185,54 @@ options:
     type: str
   restart:
     description:
-      - Whether an instance that runs with another kernel, or with other boot options than the task says, is restarted.
-      - Of O(kernel), O(memory), O(ncpus), O(seccomp), O(root), O(devices), O(kernel_args), O(notify) and O(supervisor),
-        those that the task gives are compared, each as a whole. A kernel whose file was replaced is another one.
-      - With V(never) the differences are returned, and nothing is done about them.
+      - V(when_required) restarts an instance that runs with another kernel or other boot options than the task sets.
+      - V(never) returns the differences in RV(differences) and does not restart the instance.
+      - Compared are those of O(kernel), O(memory), O(ncpus), O(seccomp), O(root), O(devices), O(kernel_args),
+        O(notify) and O(supervisor) that the task sets, each as a whole. A kernel whose file was replaced counts as
+        another kernel.
     type: str
     choices: [never, when_required]
     default: never
   wait_for:
     description:
       - When a started instance counts as running.
-      - V(init) waits until the console answers and the guest runs processes. A kernel without a usable root or init
-        answers first and panics then. With C(quiet) on the boot line this takes a second more.
+      - V(init) waits until the console answers and the guest runs processes. A kernel without a usable root file system
+        or init answers first and panics afterwards. With C(quiet) on the kernel command line this takes a second
+        longer.
       - V(console) waits until the console answers.
-      - V(message) waits for a message that the guest writes to C(/proc/mconsole). It needs a O(notify) of the
-        instance's own, to which nothing else may listen meanwhile.
+      - V(message) waits for a message that the guest writes to C(/proc/mconsole). This needs an O(notify) socket that
+        no other instance uses and where no other process listens.
       - V(log) waits for O(wait_pattern) in the console log.
       - V(login) waits until the guest has a login prompt or a shell at a line, as P(uml.mconsole.guest#connection)
         uses. A guest with systemd has that much later than its init. Nobody is logged in.
       - V(command) waits until O(wait_command) ends with status 0 in the guest. It runs as root, so a line of the guest
         must have a shell of root that asks for no password.
-      - V(none) waits until the kernel has taken its name.
-      - One that is found booting, after a reboot say, is waited for as well. That is until its console answers and,
-        unless this is V(console) or V(none), its init runs.
+      - V(none) only waits until the kernel has created its directory.
+      - The module also waits for an instance that is already booting, for example after a reboot. In that case it waits
+        for the console and, unless this option is V(console) or V(none), for init.
     type: str
     choices: [init, console, message, log, login, command, none]
     default: init
   wait_pattern:
-    description: Regular expression that is searched for in a message or in the console log.
+    description:
+      - Python regular expression to search for in messages or in the console log. Required if O(wait_for=log).
     type: str
   wait_command:
     description: Command of the guest's shell for O(wait_for=command), such as V(systemctl is-active sshd).
     type: str
   wait_timeout:
-    description:
-      - Seconds to wait for that. An instance that is late is left running, and the task fails.
+    description: Seconds to wait. If the time is over, the instance is left running and the task fails.
     type: float
     default: 60.0
   stop_methods:
     description:
-      - The ways by which an instance may be stopped; those that are listed are tried in this order, whatever theirs.
-        It is resumed first if it is paused.
-      - V(shutdown) has the guest's init act on ctrl-alt-del, if it handles that. If the guest restarts then, as many
-        do, it is halted when it comes up again.
+      - Methods that may be used to stop the instance. They are always tried in the order shown here, regardless of
+        their order in the list. A paused instance is resumed first.
+      - V(shutdown) sends ctrl-alt-del to the guest's init, if init handles it. If the guest then restarts, as many do,
+        it is halted when it comes up again.
       - V(halt) writes out all disks, makes them read-only, and halts the kernel.
-      - V(terminate) does the same, and ends the kernel by a signal.
-      - V(kill) kills all its processes and removes what they leave.
+      - V(terminate) does the same, and ends the kernel with a signal.
+      - V(kill) kills all processes of the instance and removes its directory.
     type: list
     elements: str
     choices: [shutdown, halt, terminate, kill]
@@ -227,14 +242,13 @@ options:
     type: float
     default: 30.0
   force:
-    description: Start with less memory than kernels need, or more than O(memory_dir) can hold.
+    description: Whether to start with less memory than kernels need, or more than O(memory_dir) can hold.
     type: bool
     default: false
 notes:
-  - Every C({umid}) in the values of O(kernel), O(root), O(devices), O(kernel_args), O(notify), O(console_log) and
-    O(memory_dir) is the name of the instance, so that a task with O(umids) can start many.
-  - Where users' processes are killed when they log out, as C(systemd-logind) can be told to do, that is the end of
-    instances too.
+  - In the values of O(kernel), O(root), O(devices), O(kernel_args), O(notify), O(console_log) and O(memory_dir), the
+    module replaces C({umid}) with the name of the instance. So one task with O(umids) can start many instances.
+  - If the VM host kills the processes of users who log out, as C(systemd-logind) can, it also ends their instances.
 author:
   - uml.mconsole contributors (@uml-mconsole)
 seealso:
@@ -252,7 +266,7 @@ EXAMPLES = r"""
       image: /srv/images/bookworm.img
       cow: /srv/web1/root.cow
 
-- name: Start three, each with its own disk and name
+- name: Start three instances, each with its own disk and name
   uml.mconsole.instance:
     umids: [web1, web2, web3]
     memory: 256M
@@ -265,7 +279,7 @@ EXAMPLES = r"""
     kernel_args:
       systemd.hostname: "{umid}"
 
-- name: Give it more memory, with a restart if it has less
+- name: Set its memory, and restart it if the memory differs
   uml.mconsole.instance:
     umid: web1
     memory: 512M
@@ -276,7 +290,7 @@ EXAMPLES = r"""
     umids: ["web*"]
     state: paused
 
-- name: Stop one that does not matter, at once
+- name: End a scratch instance at once
   uml.mconsole.instance:
     umid: scratch
     state: absent
@@ -286,75 +300,75 @@ EXAMPLES = r"""
 RETURN = r"""
 state:
   description:
-    - The run state as it was read back, as in M(uml.mconsole.instance_info); in check mode as it would be.
-    - V(absent) when nothing of the instance is there, also after O(state=stopped).
+    - The state that was read back, as in M(uml.mconsole.instance_info). In check mode, the predicted state.
+    - V(absent) if nothing of the instance exists, also after O(state=stopped).
   returned: always
   type: str
   sample: running
 state_reason:
-  description: Why it is in that state, where there is more to say.
-  returned: when the instance could be looked at
+  description: Details about the state, or an empty string.
+  returned: if the state of the instance could be read
   type: str
 uml_dir:
-  description: The directory that was meant.
-  returned: when the instance could be looked at
+  description: Directory of the VM host that holds the directory of the instance.
+  returned: if the state of the instance could be read
   type: str
 pid:
-  description: The main process on the VM host.
-  returned: when the instance could be looked at
+  description: Main process on the VM host, or null if it does not run.
+  returned: if the state of the instance could be read
   type: int
 console_log:
-  description: File that the console goes to, or null when there is none or it cannot be seen.
-  returned: when the instance could be looked at
+  description: File of the console log, or null if it does not exist or cannot be read.
+  returned: if the state of the instance could be read
   type: str
 commands:
   description:
     - Console commands that were sent and change something.
-    - In check mode those that would be sent first; which ones follow depends on what they bring about.
+    - In check mode, the commands that would be sent first. Which commands follow depends on their effect.
   returned: always
   type: list
   elements: str
   sample: ["sysrq s", "sysrq u", "halt"]
 steps:
-  description: What was done, or in check mode would be, of V(resume), V(pause), V(stop), V(clear), V(start),
-      V(enable), V(disable) and V(limit). V(enable) and V(disable) say whether it starts when the VM host boots, and
-      V(limit) sets the limits of its unit.
-  returned: when the instance could be looked at
+  description:
+    - Steps that were done or, in check mode, would be done. Possible steps are V(resume), V(pause), V(stop), V(clear),
+      V(start), V(enable), V(disable) and V(limit).
+    - V(enable) and V(disable) change whether the instance starts when the VM host boots. V(limit) sets the limits
+        of its unit.
+  returned: if the state of the instance could be read
   type: list
   elements: str
 stopped_by:
-  description: The way that ended the instance; see O(stop_methods).
-  returned: when it was stopped
+  description: Method that ended the instance; see O(stop_methods).
+  returned: if the instance was stopped
   type: str
 synced:
-  description:
-    - Whether it was seen that the guest had written out its disks; all were read-only and nothing was left to write, or
-      the guest had shut down by itself.
-  returned: when it was stopped
+  description: Whether the module saw that the guest had written out its disks.
+  returned: if the instance was stopped
   type: bool
 xstate_shim:
   description:
     - Whether the instance runs with the register shim, which kernels before 6.13 need on a VM host whose CPU has AMX.
-    - V(null) when the instance does not run, or belongs to another user.
-  returned: when the instance could be looked at
+    - V(null) if the instance does not run, or belongs to another user.
+  returned: if the state of the instance could be read
   type: bool
 limits:
   description:
-    - The limits of the unit that the task asks for, as systemd has them. C(memory_max) is in bytes; null is no limit.
+    - The limits of the unit that the task asks for, as systemd has them. C(memory_max) is in bytes; null means no limit.
   returned: when the task asks for limits and systemd keeps the instance
   type: dict
   sample: {"cpu_quota": "50%", "memory_max": 536870912}
 differences:
-  description: What the instance runs with otherwise than the task says, by option.
-  returned: when the instance could be looked at
+  description: Options with which the instance runs otherwise than the task sets them.
+  returned: if the state of the instance could be read
   type: dict
   sample: {"memory": {"running": ["mem=64M"], "wanted": ["mem=256M"]}}
 reason:
-  description: Why there was a change or none.
-  returned: when the instance could be looked at
+  description: Why something was changed, or why not.
+  returned: if the state of the instance could be read
   type: str
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

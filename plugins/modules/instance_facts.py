@@ -10,20 +10,18 @@ module: instance_facts
 short_description: Gather facts of a User-Mode Linux instance through its console
 version_added: 1.0.0
 description:
-  - Returns what can be told of a running guest by its kernel alone; nothing is needed in the guest, no Python and no
-    ssh.
-  - All of it is under C(ansible_facts.uml). What M(ansible.builtin.setup) would return inside the guest is there,
-    too, under the names and with the values that it would have, as far as a console can tell it.
-  - What could not be read is listed under C(ansible_facts.uml.unavailable), and its facts are not there. A guest
-    without a C(/sys), or without an C(/etc/os-release), has fewer facts.
-  - IP addresses and routes cannot be had, and neither can sizes of mounted file systems, UUIDs, links below
-    C(/dev/disk), the time zone, or anything that takes a program in the guest to find out.
-  - A file that cannot be opened costs the guest a line in its kernel log. So files are only looked for where
-    something says that they are there, except as noted at O(gather_subset) and O(interfaces).
-  - Of a paused instance there is only what its console itself answers, since reading a guest's file can freeze it
-    then.
-  - The inventory plugin P(uml.mconsole.instances#inventory) makes this the module that C(gather_facts) uses for
-    instances.
+  - Gathers facts of a running guest from its kernel. The guest needs neither Python nor ssh.
+  - Facts that only exist for instances are under C(ansible_facts.uml). Facts that M(ansible.builtin.setup) would return
+    inside the guest are also returned, under the same names and with the same values, if the console can read them.
+  - Queries that failed are listed under C(ansible_facts.uml.unavailable), and their facts are missing. A guest without
+    C(/sys) or C(/etc/os-release) has fewer facts.
+  - IP addresses, routes, sizes of mounted file systems, UUIDs, links below C(/dev/disk) and the time zone are not
+    available, because only a program in the guest can read them.
+  - If a file cannot be opened, the kernel of the guest writes a line to its log. The module therefore only reads files
+    that are known to exist, except as noted for O(gather_subset) and O(interfaces).
+  - For a paused instance, the module only returns what the console itself answers, because reading a file of the guest
+    can then freeze it.
+  - C(gather_facts) uses this module for instances of the inventory plugin P(uml.mconsole.instances#inventory).
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes.info
@@ -32,32 +30,32 @@ extends_documentation_fragment:
 options:
   gather_subset:
     description:
-      - What to gather; the names and the rules are those of M(ansible.builtin.setup), C(!) before a name takes it
-        out.
-      - V(min) is V(platform), V(cmdline), V(distribution), and always in unless V(!min) is given.
-      - V(default) is V(min), V(loadavg), V(uptime), V(processor), V(memory), V(mounts), V(devices), V(interfaces).
-        When all words take something out, they take it out of V(default).
-      - V(hardware) is V(uptime), V(processor), V(memory), V(mounts), V(devices), V(disks). V(network) is
-        V(interfaces), V(statistics), V(dns).
-      - V(disks) is what each C(ubd) is set to, V(consoles) what each console and serial line is, V(capabilities)
-        which classes of devices the kernel knows.
-      - V(distribution), V(dns), V(machine_id) and V(ssh_pub_keys) are read from C(/etc) of the guest, and cost a line
-        in its kernel log for each file that is not there.
-      - They are the only files of the guest's own that are read. A guest that puts a named pipe in the place of one
-        wedges its console with that; V(!distribution) leaves them alone.
-      - V(all) is everything.
-      - C(gather_facts) of a play does not hand its C(gather_subset) to this module; set it by C(module_defaults).
+      - Subsets of facts to gather. Names and rules are those of M(ansible.builtin.setup). A subset with C(!) before its
+        name is excluded.
+      - V(min) contains V(platform), V(cmdline) and V(distribution). It is always included unless V(!min) is given.
+      - V(default) contains V(min), V(loadavg), V(uptime), V(processor), V(memory), V(mounts), V(devices) and
+        V(interfaces). If all given subsets are excluded ones, they are excluded from V(default).
+      - V(hardware) contains V(uptime), V(processor), V(memory), V(mounts), V(devices) and V(disks). V(network) contains
+        V(interfaces), V(statistics) and V(dns).
+      - V(disks) is the setting of each C(ubd), V(consoles) that of each console and serial line. V(capabilities) lists
+        the classes of devices that the kernel supports.
+      - V(distribution), V(dns), V(machine_id) and V(ssh_pub_keys) read files in C(/etc) of the guest. For each file
+        that does not exist, the kernel of the guest writes a line to its log.
+      - These are the only ordinary files of the guest that the module reads. If a guest replaces one with a named pipe,
+        its console blocks. V(!distribution) avoids this.
+      - V(all) contains all subsets.
+      - Set this option with C(module_defaults) for the C(gather_facts) of a play, which does not pass its own
+        C(gather_subset).
     type: list
     elements: str
     default: [default]
   interfaces:
     description:
-      - Further network interfaces to look for.
-      - Known without being named are C(lo), those that are up, and those of the kernel command line. A console cannot
-        list others, such as a bridge or a hot-plugged interface that is down.
-      - A star at the end counts up, so V(vec*) looks for C(vec0), C(vec1) and so on up to the first that is not
-        there.
-      - Each name that is not there costs the guest a line in its kernel log.
+      - Further network interfaces to read.
+      - The module always finds C(lo), interfaces that are up, and interfaces of the kernel command line. The console
+        cannot list others, such as a bridge or a hot-plugged interface that is down.
+      - A name that ends in C(*) stands for a series. V(vec*) reads C(vec0), C(vec1) and so on until one does not exist.
+      - For each name that does not exist, the kernel of the guest writes a line to its log.
     type: list
     elements: str
     default: []
@@ -74,11 +72,11 @@ EXAMPLES = r"""
   uml.mconsole.instance_facts:
     umid: web1
 
-- name: Show what they say
+- name: Show some of the facts
   ansible.builtin.debug:
     msg: "{{ ansible_facts.uml.umid }} runs Linux {{ ansible_facts.kernel }}, {{ ansible_facts.memfree_mb }} MB free"
 
-- name: Gather everything, of interfaces that are down as well
+- name: Gather all facts, also of interfaces that are down
   uml.mconsole.instance_facts:
     umid: web1
     gather_subset: [all]
@@ -90,7 +88,7 @@ EXAMPLES = r"""
     gather_subset: ["!all"]
   register: fleet
 
-- name: In a play over instance hosts, let gather_facts gather more than the default
+- name: Let gather_facts of a play over instances gather more than the default
   hosts: instances
   module_defaults:
     uml.mconsole.instance_facts:
@@ -108,7 +106,7 @@ ansible_facts:
   type: dict
   contains:
     uml:
-      description: What is told of an instance only, and what the console says that has no place elsewhere.
+      description: Facts that only exist for instances, or have no name in M(ansible.builtin.setup).
       returned: always
       type: dict
       contains:
@@ -116,22 +114,22 @@ ansible_facts:
           description: Name of the instance.
           type: str
         uml_dir:
-          description: Directory on the VM host that holds its files.
+          description: Directory on the VM host that holds the directory of the instance.
           type: str
         console:
-          description: Path of its console on the VM host.
+          description: Path of the console on the VM host.
           type: str
         pid:
-          description: Its main process on the VM host.
+          description: Main process on the VM host.
           type: int
         state:
-          description: V(running), V(paused), or V(unknown) where this user cannot see which.
+          description: V(running), V(paused), or V(unknown) if this user cannot read it.
           type: str
         release:
-          description: Release of its kernel.
+          description: Release of the kernel.
           type: str
         boot_id:
-          description: Changes with each boot of the guest.
+          description: Random identifier that changes with each boot of the guest.
           type: str
         cmdline:
           description: Kernel command line.
@@ -145,23 +143,23 @@ ansible_facts:
           elements: dict
         disks:
           description:
-            - Disks by number, each with C(config), C(file), C(backing_file) and C(listed), which is false for a disk
-              that is set while the guest lists none, such as one without a size. Those that are listed have the
-              values that M(uml.mconsole.device) returns.
+            - Disks by number, each with C(config), C(file), C(backing_file) and C(listed). C(listed) is false for a
+              disk that is configured but that the guest does not list, such as one without a size. Listed disks have
+              all values that M(uml.mconsole.device) returns.
           type: dict
         lines:
-          description: What each console and serial line is set to.
+          description: Setting of each console and serial line.
           type: dict
           sample: {con0: "fd:0,fd:1", con1: "null"}
         kernel_consoles:
-          description: Consoles that the kernel prints to.
+          description: Consoles to which the kernel prints.
           type: list
           elements: str
         statistics:
           description: Counters of each interface.
           type: dict
         capabilities:
-          description: Whether the kernel knows a class of devices.
+          description: Whether the kernel supports each class of devices.
           type: dict
           sample: {ubd: true, con: true, ssl: true, vec: true, eth: false}
         gather_subset:
@@ -169,84 +167,84 @@ ansible_facts:
           type: list
           elements: str
         unavailable:
-          description: Each C(query) that was not answered, and the C(reason).
+          description: Each C(query) that failed, with its C(reason).
           type: list
           elements: dict
         truncated:
-          description: Queries of whose answers parts may be missing.
+          description: Queries whose answers may be incomplete.
           type: list
           elements: str
     ansible_kernel:
       description:
         - Like C(kernel_version), C(nodename), C(hostname), C(system), C(machine), C(architecture),
           C(virtualization_type) and C(virtualization_role) of the subset V(platform).
-      returned: when it could be read
+      returned: if it could be read
       type: str
       sample: 6.1.176
     ansible_proc_cmdline:
       description: Like C(cmdline) of the subset V(cmdline).
-      returned: when it could be read
+      returned: if it could be read
       type: dict
     ansible_distribution:
       description:
         - Like C(distribution_version), C(distribution_major_version), C(distribution_release) and C(os_family) of the
           subset V(distribution). They follow from C(/etc/os-release) and, on Debian, C(/etc/debian_version).
-      returned: when it could be read
+      returned: if it could be read
       type: str
       sample: Debian
     ansible_memtotal_mb:
       description: Like C(memfree_mb), C(swaptotal_mb), C(swapfree_mb) and C(memory_mb) of the subset V(memory).
-      returned: when it could be read
+      returned: if it could be read
       type: int
     ansible_processor_vcpus:
       description:
         - Like C(processor), C(processor_count), C(processor_cores), C(processor_threads_per_core), C(processor_nproc)
           and C(flags) of the subset V(processor).
-      returned: when it could be read
+      returned: if it could be read
       type: int
     ansible_uptime_seconds:
       description: Of the subset V(uptime).
-      returned: when it could be read
+      returned: if it could be read
       type: int
     ansible_loadavg:
       description: Of the subset V(loadavg).
-      returned: when it could be read
+      returned: if it could be read
       type: dict
     ansible_mounts:
       description: Mounts with a device, without sizes and UUIDs; of the subset V(mounts).
-      returned: when it could be read
+      returned: if it could be read
       type: list
       elements: dict
     ansible_devices:
       description: Block devices without links and holders; of the subset V(devices).
-      returned: when it could be read
+      returned: if it could be read
       type: dict
     ansible_interfaces:
       description:
-        - Names of network interfaces; each is a fact of its own with C(device), C(macaddress), C(mtu), C(active),
-          C(type), C(promisc). Of the subset V(interfaces).
-      returned: when it could be read
+        - Names of network interfaces. Each name is a separate fact with C(device), C(macaddress), C(mtu), C(active),
+          C(type) and C(promisc). Of the subset V(interfaces).
+      returned: if it could be read
       type: list
       elements: str
     ansible_dns:
       description: Of the subset V(dns).
-      returned: when it could be read
+      returned: if it could be read
       type: dict
     ansible_machine_id:
       description: Of the subset V(machine_id).
-      returned: when it could be read
+      returned: if it could be read
       type: str
     ansible_ssh_host_key_ed25519_public:
       description: Like C(ssh_host_key_ecdsa_public) and C(ssh_host_key_rsa_public), of the subset V(ssh_pub_keys).
-      returned: when it could be read
+      returned: if it could be read
       type: str
 commands:
-  description: The queries that were sent.
+  description: Console commands that were sent. None of them changes anything.
   returned: success
   type: list
   elements: str
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

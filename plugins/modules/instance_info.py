@@ -10,29 +10,33 @@ module: instance_info
 short_description: List the User-Mode Linux instances of a VM host and their state
 version_added: 1.0.0
 description:
-  - Returns every instance that can be seen on the VM host, also those that this collection did not start, and what
-    crashed ones left.
-  - Looks at all processes, at C(~/.uml) of the user that the task runs as (as root, at that of every local user), and
-    at the uml_dir of every running instance. Of instances of other users only root sees all.
-  - Each instance is asked for its version at most. One that hangs does not hold up the others.
+  - Returns every instance that the user can see on the VM host, including instances that were not started by this
+    collection, and what crashed instances left.
+  - Searches all processes, C(~/.uml) of the user that the task runs as (for root, of every local user), and the
+    directory of every running instance. Only root sees all instances of other users.
+  - Asks each instance only for its version. An instance that hangs does not delay the others.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes.info
   - uml.mconsole.attributes
 options:
   umid:
-    description: Name of the one instance to list.
+    description:
+      - Only return the instance of this name.
+      - Mutually exclusive with O(umids).
     type: str
   umids:
-    description: Names or globs of the instances to list. By default all are.
+    description: Only return instances with one of these names, which can be patterns. By default all are returned.
     type: list
     elements: str
   uml_dir:
-    description: The only directory to look in. By default all are.
+    description:
+      - Only return instances of this directory. By default all directories are searched. Must be an absolute path, or
+        start with C(~).
     type: str
   gather_subset:
     description:
-      - Also gather facts of each running instance; see M(uml.mconsole.instance_facts).
+      - Also return these facts of each running instance. See O(uml.mconsole.instance_facts#module:gather_subset).
     type: list
     elements: str
 author:
@@ -44,11 +48,11 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See what there is
+- name: List the instances
   uml.mconsole.instance_info:
   register: host
 
-- name: Name those that need help
+- name: Show instances that need attention
   ansible.builtin.debug:
     msg: "{{ item.umid }}: {{ item.state_reason }}"
   loop: "{{ host.instances | rejectattr('state', 'in', ['running', 'paused']) }}"
@@ -58,77 +62,77 @@ EXAMPLES = r"""
 
 RETURN = r"""
 instances:
-  description: The instances, by name.
+  description: The instances, sorted by name.
   returned: success
   type: list
   elements: dict
   contains:
     umid:
-      description: Its name. One that was started without a name, or with one in use, has a random one.
+      description: Name of the instance. It is random if the instance was started without a name or with a name in use.
       type: str
       sample: web1
     uml_dir:
-      description: Directory that holds its own directory.
+      description: Directory that holds the directory of the instance.
       type: str
       sample: /home/uml/.uml
     console:
-      description: Its console, or null when the path is too long for a socket, so that it has none.
+      description: Path of the console, or null if the path is too long for a socket.
       type: str
       sample: /home/uml/.uml/web1/mconsole
     state:
       description:
-        - V(running) when it answers.
-        - V(paused) when its console is stopped and answers.
-        - V(booting) when its process runs, and its console is not there yet.
-        - V(hung) when its process is stopped, or it does not answer, or its console's worker waits for something.
-        - V(frozen) when its console is stopped and does not answer; only ending it helps.
-        - V(stale) when its process is gone and its directory is left.
-        - V(orphaned) when its main process is gone, and helpers of it hold its console and its disks.
-        - V(unknown) when its process runs, and no more can be seen, for want of rights or of a console.
+        - V(running) if the console answers.
+        - V(paused) if the instance is paused and the console answers.
+        - V(booting) if the process runs, but the console does not exist yet.
+        - V(hung) if the process is stopped, the console does not answer, or the console is blocked by a command.
+        - V(frozen) if the instance is paused and the console does not answer. It can only be ended.
+        - V(stale) if the process has ended, but the directory is left.
+        - V(orphaned) if the main process has ended, but helper processes still hold the console and the disks.
+        - V(unknown) if the process runs, but the user may not read more, or there is no console.
       type: str
       sample: running
     state_reason:
-      description: Why it is in that state, where there is more to say.
+      description: Details about the state, or an empty string.
       type: str
     pid:
-      description: Its main process, or null when that is gone.
+      description: Main process of the instance, or null if it has ended.
       type: int
       sample: 4711
     processes:
-      description: How many processes of it run on the VM host.
+      description: Number of processes of the instance on the VM host.
       type: int
       sample: 5
     owner:
-      description: User that it runs as, or that owns what is left of it.
+      description: User that the instance runs as, or owner of the files that it left.
       type: str
       sample: uml
     kernel:
-      description: Release of its kernel, or null when it does not answer.
+      description: Release of the kernel, or null if the console does not answer.
       type: str
       sample: 6.1.176
     kernel_path:
-      description: Program of its kernel, with C( (deleted)) when the file was replaced since.
+      description: Path of the kernel. It ends in C( (deleted)) if the file was replaced after the start.
       type: str
       sample: /usr/bin/linux.uml
     arguments:
-      description: Words on its command line.
+      description: Arguments of the kernel, including C(umid=).
       type: list
       elements: str
       sample: ["umid=web1", "mem=256M"]
     cwd:
-      description: Directory that relative paths on its command line start at, or null when it cannot be seen.
+      description: Working directory, to which relative paths refer. Null if it cannot be read.
       type: str
       sample: /home/uml
     console_log:
-      description: File that its standard output goes to, or null when there is none or it cannot be seen.
+      description: File of the console log, or null if it does not exist or cannot be read.
       type: str
       sample: /home/uml/.uml/web1.log
     started:
-      description: When its main process started, in seconds since 1970. A reboot of the guest keeps the process.
+      description: Start time of the main process, in seconds since 1970. A reboot of the guest keeps the process.
       type: int
       sample: 1767225600
     memory:
-      description: Memory of the VM host that it holds, in bytes.
+      description: Memory of the VM host that the instance uses, in bytes.
       type: int
       sample: 45355008
     xstate_shim:
@@ -138,101 +142,100 @@ instances:
       type: bool
     networks:
       description:
-        - Networks that it is attached to, by its command line and by the taps that it has open. An interface that was
-          set later shows by its tap, while the guest has it up.
+        - Networks of the instance, read from its command line and from the taps that it has open. An interface that
+          was added later is only listed if it uses a tap and the guest has it up.
       type: list
       elements: dict
       contains:
         interface:
-          description: The guest's interface, or null for a tap of which that is not known.
+          description: Interface of the guest, or null if it is not known which one uses the tap.
           type: str
           sample: vec0
         transport:
-          description: How its packets are carried.
+          description: Transport of the interface.
           type: str
           sample: tap
         network:
           description:
-            - What they are carried to, such as a tap, the socket of a switch, a multicast group or a remote address;
-              null where the transport names none.
+            - The other end, such as a tap, the socket of a switch, a multicast group or a remote address. Null if the
+              transport does not name it.
           type: str
           sample: tap1
         bridge:
-          description: Bridge of the VM host, or other master, that this interface of the VM host is in, or null.
+          description: Bridge (or other master) of the VM host that the tap belongs to, or null.
           type: str
           sample: br0
         open:
-          description: Whether it has that tap open now; null for what is no tap.
+          description: Whether the instance has the tap open. Null for other transports.
           type: bool
           sample: true
     world_writable:
       description:
-        - Whether every user of the VM host may send commands to it, or put another console in the place of its own, by
-          the modes of the console, its directory and O(uml_dir); a warning says which. Null when there is no console
-          to look at.
+        - Whether file permissions let any user of the VM host control the instance or replace its console. A warning
+          names the file or directory. Null if there is no console.
       type: bool
       sample: false
     collector_coverage:
-      description: What of it M(uml.mconsole.collector) writes to a journal; null when its process is gone.
+      description: Coverage of the instance by M(uml.mconsole.collector). Null if the process has ended.
       type: dict
       contains:
         notify:
-          description: Socket to which it sends its notifications, or null when it has none.
+          description: Socket to which the kernel sends notifications, or null.
           type: str
           sample: /home/uml/.uml/.notify
         notifications:
-          description: Whether these are received.
+          description: Whether a collector receives these notifications.
           type: bool
         notifications_reason:
-          description: Why not.
+          description: Why no collector receives them, or an empty string.
           type: str
         console:
-          description: Whether its console log is followed.
+          description: Whether a collector reads the console log.
           type: bool
         console_reason:
-          description: Why not.
+          description: Why no collector reads it, or an empty string.
           type: str
     facts:
-      description: Facts of the guest, without the prefix C(ansible_); null when it is not running.
-      returned: when O(gather_subset) is given
+      description: Facts of the guest, without the prefix C(ansible_). Null if the instance is not running.
+      returned: if O(gather_subset) is set
       type: dict
     facts_error:
-      description: Why it has no facts.
-      returned: when gathering them failed
+      description: Why there are no facts.
+      returned: if gathering the facts failed
       type: str
 vm_host:
-  description: The VM host itself; null for what it does not tell.
+  description: The VM host itself. Values that cannot be read are null.
   returned: success
   type: dict
   contains:
     name:
-      description: Its own name.
+      description: Host name.
       type: str
       sample: vm1
     cpus:
-      description: How many processors it has.
+      description: Number of processors.
       type: int
       sample: 8
     memory:
-      description: Its memory, in bytes.
+      description: Total memory in bytes.
       type: int
       sample: 16777216000
     memory_available:
-      description: Memory that could still be used, in bytes.
+      description: Available memory in bytes.
       type: int
       sample: 8388608000
     loadavg:
-      description: Processes that ran or waited for a disk, over V(1m), V(5m) and V(15m).
+      description: Load average over 1, 5 and 15 minutes.
       type: dict
       sample: {"1m": 0.5, "5m": 0.25, "15m": 0.1}
 commands:
-  description: Queries that were answered.
+  description: Console commands that were answered. None of them changes anything.
   returned: success
   type: list
   elements: str
   sample: ["version"]
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -10,9 +10,9 @@ module: kernel_log
 short_description: Write lines into the kernel log of a User-Mode Linux instance
 version_added: 1.0.0
 description:
-  - Writes into the kernel log of a running guest, for instance to mark there what is done to it from outside.
-  - The kernel logs each line at level C(warning); no level can be chosen.
-  - That a line is in the log is not verified, since a console cannot read the log of all kernels.
+  - Writes lines into the kernel log of a running guest, for example to mark a maintenance task.
+  - The kernel logs each line at level C(warning). Another level cannot be chosen.
+  - The module does not verify that a line is in the log, because the console of older kernels cannot read it.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
@@ -22,12 +22,12 @@ attributes:
   idempotent:
     support: none
     details:
-      - The lines are written each time.
+      - Each run writes the lines again.
 options:
   text:
     description:
-      - What to write. Each line becomes a line of the log; empty lines and spaces before a line are left out.
-      - A line has at most 506 bytes.
+      - Text to write. Each line becomes one line of the log. Empty lines, and spaces before a line, are omitted.
+      - A line can have at most 506 bytes.
     type: str
     required: true
 author:
@@ -45,13 +45,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: The commands that were sent or, in check mode, would have been.
+  description: Console commands that were sent or, in check mode, would be sent.
   returned: success
   type: list
   elements: str
   sample: [log backup of ubd0 starts]
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

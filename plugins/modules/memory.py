@@ -7,48 +7,50 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: memory
-short_description: Set how much memory a running User-Mode Linux instance has
+short_description: Change the memory of a running User-Mode Linux instance
 version_added: 1.0.0
 description:
-  - Takes memory away from the guest of a running instance, and gives it back, by ballooning. Of what is taken, that
-    which the guest had ever used goes back to the VM host; the rest was never taken from there.
-  - The kernel tells nobody how much it has taken. This module finds it out from the guest's C(/proc/meminfo) and
-    C(/proc/zoneinfo), as the memory that no counter of the guest accounts for, less what the kernel itself uses
-    (measured on 6.1, 6.12 and 7.2). Pipes and network buffers are not accounted for either, so a busy guest seems to
-    have a little less than it has; see O(tolerance).
-  - The guest still shows its full size in C(MemTotal); what it lacks shows in C(MemFree) and C(MemAvailable).
-  - A restart of the instance gives everything back.
+  - Takes memory from the guest of a running instance, or gives it back, by ballooning. Memory that the guest had
+    touched is returned to the VM host. Untouched memory was never allocated there.
+  - The kernel does not report how much memory it has taken. The module computes it from C(/proc/meminfo) and
+    C(/proc/zoneinfo) of the guest, as the memory that no counter accounts for, less what the kernel itself uses
+    (measured on 6.1, 6.12 and 7.2). Pipes and network buffers are not counted, so a busy guest seems to have slightly
+    less memory than it has; see O(tolerance).
+  - The guest still shows its full size in C(MemTotal). Memory that was taken is missing from C(MemFree) and
+    C(MemAvailable).
+  - A restart of the instance gives all memory back.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
 attributes:
   idempotent:
     details:
-      - A size that is right within O(tolerance) is not changed.
+      - A size that differs by at most O(tolerance) is not changed.
 options:
   size:
     description:
-      - The memory that the guest shall have of what the instance was booted with (C(mem=)), as a number with C(K), C(M)
-        or C(G), or V(max) for all of it.
-      - No instance can have more than it was booted with.
+      - Memory of the guest, such as V(96M), or V(max) for all memory that the instance was booted with (C(mem=)). Units
+        are powers of 1024.
+      - An instance cannot get more memory than it was booted with.
     type: str
     required: true
   tolerance:
-    description: The difference from O(size) that counts as none.
+    description: The size is not changed if it differs from O(size) by at most this much.
     type: str
     default: 4M
   reserve:
     description:
-      - What must stay available in the guest, as in RV(memory.available). A size that would leave less is refused, and
-        nothing is taken.
-      - It is V(4M) or more, since some kernels with 2 MiB or less available panicked when their guests ran a command.
-        With less than 6 MiB, guests of 6.12 and 7.2 killed processes.
+      - Memory that must stay available in the guest, as in RV(memory.available). If O(size) would leave less, the task
+        fails and no memory is taken.
+      - At least V(4M), because some kernels with 2 MiB or less available panicked when their guest ran a command. With
+        less than 6 MiB, guests of 6.12 and 7.2 killed processes.
     type: str
     default: 8M
   resume:
     description:
-      - Resume a paused instance for the moment of a change, and pause it again whatever happens.
-      - Without this option a paused instance is refused; in check mode in any case, since its memory cannot be read.
+      - Whether to resume a paused instance during the change and pause it again afterwards, also if the change fails.
+      - By default the module refuses a paused instance. In check mode it always does, because the memory of a paused
+        instance cannot be read.
     type: bool
     default: false
 author:
@@ -58,12 +60,12 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Leave the instance 96 MiB of its 128
+- name: Reduce the memory of the instance to 96 MiB
   uml.mconsole.memory:
     umid: web1
     size: 96M
 
-- name: Give everything back
+- name: Give all memory back
   uml.mconsole.memory:
     umid: web1
     size: max
@@ -72,53 +74,53 @@ EXAMPLES = r"""
 RETURN = r"""
 commands:
   description:
-    - Console commands that were sent and change something; in check mode those that would be sent.
-    - Where the guest has to drop its caches first, the memory is taken in several commands instead of the one foretold.
+    - Console commands that were sent and change something. In check mode, those that would be sent.
+    - If the guest must drop its caches first, the memory is taken with several commands instead of the predicted one.
   returned: always
   type: list
   elements: str
   sample: ["config mem=-32768K"]
 size:
-  description: Bytes that the guest has now; in check mode, that it has still.
-  returned: when the memory could be read
+  description: Memory of the guest in bytes, as read back. In check mode, the unchanged size.
+  returned: if the memory could be read
   type: int
   sample: 100663296
 memory:
-  description: The guest's memory as it was read back, in bytes.
-  returned: when the memory could be read
+  description: Details about the memory of the guest in bytes, as read back.
+  returned: if the memory could be read
   type: dict
   contains:
     boot:
-      description: What the instance was booted with.
+      description: Memory that the instance was booted with.
       type: int
     size:
-      description: What it has of that now.
+      description: Memory that the guest has now.
       type: int
     taken:
-      description: What was taken from it.
+      description: Memory that was taken from the guest.
       type: int
     total:
-      description: The guest's C(MemTotal), that is RV(memory.boot) less what the kernel keeps for itself.
+      description: C(MemTotal) of the guest, which is RV(memory.boot) less the memory that the kernel reserves.
       type: int
     free:
-      description: Free memory in the guest, that on the lists of its processors included.
+      description: Free memory in the guest, including the free lists of its processors.
       type: int
     available:
-      description: The guest's C(MemAvailable), and what is free on the lists of its processors.
+      description: C(MemAvailable) of the guest, plus the free lists of its processors.
       type: int
     resident:
-      description: What the instance's memory holds of the VM host's, or null where this cannot be seen.
+      description: Memory of the VM host that the guest's memory takes, or null if it cannot be read.
       type: int
 verified:
-  description: Whether the size read back is the one that was asked for.
-  returned: when the memory could be read
+  description: Whether the size that was read back is the requested one.
+  returned: if the memory could be read
   type: bool
 reason:
-  description: Why there was a change or none.
-  returned: when the memory could be read
+  description: Why something was changed, or why not.
+  returned: if the memory could be read
   type: str
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

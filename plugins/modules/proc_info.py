@@ -10,14 +10,15 @@ module: proc_info
 short_description: Read files of a User-Mode Linux instance through its kernel
 version_added: 1.0.0
 description:
-  - Returns the contents of files in the C(/proc) of a running guest or, seen from its first process, anywhere in it.
-  - The kernel reads them as root, and follows links.
-  - Not all of C(/proc) can be read this way. C(net/dev) and nearly all else in C(net), C(modules), C(swaps),
-    C(1/status) and other files of single processes cannot, and directories cannot be listed.
-  - A file that cannot be opened costs the guest a line in its kernel log.
-  - Files that block or never end would wedge the console for good. Those that are known by their path are refused,
-    and so is every file while the instance is paused, since reading one then can freeze it. A named pipe is not known
-    by its path.
+  - Returns the contents of files of a running guest, from its C(/proc) or from the root file system of its first
+    process.
+  - The kernel reads the files as root, and follows symbolic links.
+  - Some files of C(/proc) cannot be read. These are C(net/dev) and nearly all other files of C(net), C(modules),
+    C(swaps), and files of single processes such as C(1/status). Directories cannot be listed.
+  - If a file cannot be opened, the kernel of the guest writes a line to its log.
+  - A file that blocks or never ends would block the console permanently. The module refuses paths that are known to do
+    so. It also refuses every path while the instance is paused, because reading a file can then freeze it. The module
+    cannot recognize a named pipe by its path.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes.info
@@ -25,9 +26,9 @@ extends_documentation_fragment:
 options:
   paths:
     description:
-      - Files. A path without a slash at its start is taken from C(/proc) on, so V(meminfo) and V(/proc/meminfo) are
-        the same.
-      - Any other path that starts with a slash is a file of the guest, as its first process sees it.
+      - Files to read. A path that does not start with a slash is relative to C(/proc), so V(meminfo) and
+        V(/proc/meminfo) are the same file.
+      - Other paths that start with a slash are files of the guest, as its first process sees them.
     type: list
     elements: str
     required: true
@@ -50,37 +51,38 @@ EXAMPLES = r"""
 
 RETURN = r"""
 contents:
-  description: What was read, under the path that was given.
+  description: The contents of each file. The key is the path from O(paths).
   returned: success
   type: dict
   contains:
     meminfo:
-      description: One file; the key is its path as it was given.
+      description: An example of a file.
       type: dict
       contains:
         readable:
-          description: Whether it could be read.
+          description: Whether the file could be read.
           type: bool
         text:
-          description: Its text; null when it could not be read. Bytes that are no UTF-8 are replaced by U+FFFD.
+          description: Text of the file, or null if it could not be read. Bytes that are not valid UTF-8 are replaced
+            with U+FFFD.
           type: str
         truncated:
           description:
-            - Whether parts may be missing. What follows a NUL is lost without being noticed, up to the next multiple
-              of 4095 bytes.
+            - Whether parts may be missing. Text after a NUL, up to the next multiple of 4095 bytes, is lost without
+              notice.
           type: bool
         error:
-          description: What the kernel said of a file that could not be read.
-          returned: when it could not be read
+          description: Message of the kernel.
+          returned: if the file could not be read
           type: str
 commands:
-  description: The queries that were sent.
+  description: Console commands that were sent. None of them changes anything.
   returned: success
   type: list
   elements: str
   sample: [proc meminfo, proc 1/root/etc/hostname]
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -10,17 +10,17 @@ module: stack_info
 short_description: Read the kernel stacks of processes of a User-Mode Linux instance
 version_added: 1.0.0
 description:
-  - Returns what a running guest's kernel prints of the stacks of some of its processes.
-  - Works while the guest's userspace, or the part of the console that runs other commands, hangs.
-  - The kernel prints stacks to its system console, too, and at level C(info), so a guest that was booted with
-    C(quiet) returns empty texts. Other lines that the kernel prints at the same moment are among them.
+  - Returns the kernel stacks of processes of a running guest, as its kernel prints them.
+  - Also works if the userspace of the guest hangs, or the part of the console that runs other commands.
+  - The kernel also prints the stacks to its system console, at level C(info). A guest that was booted with C(quiet)
+    therefore returns empty texts. Lines that the kernel prints at the same time may appear in the text.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes.info
   - uml.mconsole.attributes
 options:
   pids:
-    description: Process ids, as the guest counts them.
+    description: Process ids in the guest.
     type: list
     elements: int
     default: [1]
@@ -32,7 +32,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See where init and its first child are
+- name: Read the stacks of init and kthreadd
   uml.mconsole.stack_info:
     umid: web1
     pids: [1, 2]
@@ -40,39 +40,39 @@ EXAMPLES = r"""
 
 RETURN = r"""
 stacks:
-  description: One entry for each process, in their order.
+  description: One entry for each process, in the order of O(pids).
   returned: success
   type: list
   elements: dict
   contains:
     pid:
-      description: The process.
+      description: Process id.
       type: int
     found:
-      description: Whether the guest has that process.
+      description: Whether the process exists.
       type: bool
     text:
-      description: What the kernel printed.
+      description: Output of the kernel.
       type: str
     lines:
       description: The lines of the text.
       type: list
       elements: str
     truncated:
-      description: Whether lines may be missing.
+      description: Whether parts of the output may be missing.
       type: bool
     error:
-      description: What the kernel said of a process that is not there.
-      returned: when it is not there
+      description: Message of the kernel.
+      returned: if the process does not exist
       type: str
 commands:
-  description: The queries that were sent.
+  description: Console commands that were sent. None of them changes anything.
   returned: success
   type: list
   elements: str
   sample: [stack 1]
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -10,42 +10,43 @@ module: sysrq
 short_description: Press a magic SysRq key of a User-Mode Linux instance
 version_added: 1.0.0
 description:
-  - Sends a magic SysRq key to a running instance and returns what its kernel printed.
-  - The kernel says OK to any key. Whether the guest obeyed is told by what was printed, and it is an error when its
-    C(kernel.sysrq) does not allow the key, or its kernel has no such key.
-  - Keys work while the guest's userspace, or the part of the console that runs other commands, hangs; V(o) is the
-    way out then.
+  - Sends a magic SysRq key to a running instance and returns the output of its kernel.
+  - The kernel reports success for every key. The module reads from the output whether the guest obeyed. The task fails
+    if C(kernel.sysrq) of the guest does not allow the key, or its kernel does not have the key.
+  - Keys also work if the userspace of the guest hangs, or the part of the console that runs other commands. V(o) then
+    still powers off the guest.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
 attributes:
   check_mode:
     details:
-      - Keys that only print are sent. Other keys are not; whether the guest would have obeyed is not known then.
+      - Keys that only print are sent. Other keys are not sent, so check mode cannot predict whether the guest would
+        obey.
   diff_mode:
     support: none
   idempotent:
     support: none
     details:
-      - The key is pressed each time.
+      - Each run sends the key again.
 options:
   key:
     description:
-      - The key.
-      - V(h), V(m), V(p), V(q), V(t), V(w) and V(R) only print, so they are never a change. V(R) prints the whole
-        kernel log and is there from Linux 6.12 on.
-      - V(s) syncs, V(u) remounts all file systems read-only, V(n) makes real-time processes ordinary ones, V(0) to
-        V(9) set the level of the system console.
-      - V(b) restarts and V(o) powers off at once, V(c) crashes, V(e) ends and V(i) kills all processes but init, V(f)
-        kills the process that uses most memory, V(j) thaws file systems. These need O(force=true), and so does V(t)
-        on Linux 6.x, whose kernels it crashes.
-      - Linux 6.x mostly hangs after V(b), using a whole processor, until its process is killed. The command C(reboot)
-        of M(uml.mconsole.request) restarts such a guest.
+      - The key to send.
+      - V(h), V(m), V(p), V(q), V(t), V(w) and V(R) only print, so the task never reports a change. V(R) prints the
+        whole kernel log, and exists in Linux 6.12 and later.
+      - V(s) syncs, V(u) remounts all file systems read-only, V(n) makes real-time processes normal processes, and V(0)
+        to V(9) set the level of the system console.
+      - V(b) restarts and V(o) powers off immediately. V(c) crashes the kernel. V(e) terminates and V(i) kills all
+        processes except init. V(f) kills the process that uses most memory. V(j) thaws file systems. These keys need
+        O(force=true). So does V(t) on Linux 6.x, because it crashes these kernels.
+      - Linux 6.x usually hangs after V(b) and uses a whole processor until its process is killed. To restart such a
+        guest, use the command C(reboot) of M(uml.mconsole.request).
     type: str
     required: true
     choices: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", b, c, e, f, h, i, j, m, n, o, p, q, s, t, u, w, R]
   force:
-    description: Sends even keys that kill processes or the guest itself.
+    description: Whether to send keys that kill processes or the guest itself.
     type: bool
     default: false
 author:
@@ -55,12 +56,12 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See what the guest uses its memory for
+- name: Show how the guest uses its memory
   uml.mconsole.sysrq:
     umid: web1
     key: m
 
-- name: Write all that is not yet written
+- name: Write all cached data to the disks
   uml.mconsole.sysrq:
     umids: ["web*"]
     key: s
@@ -74,7 +75,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 text:
-  description: What the kernel printed.
+  description: Output of the kernel.
   returned: success
   type: str
   sample: "sysrq: Emergency Sync\n"
@@ -84,17 +85,17 @@ lines:
   type: list
   elements: str
 truncated:
-  description: Whether lines may be missing.
+  description: Whether parts of the output may be missing.
   returned: success
   type: bool
 commands:
-  description: The command that was sent or, in check mode, would have been.
+  description: The console command that was sent or, in check mode, would be sent.
   returned: success
   type: list
   elements: str
   sample: [sysrq s]
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

@@ -67,6 +67,10 @@ class Lab:
         reach = {"ansible_connection": "uml.mconsole.mconsole", "ansible_uml_dir": str(self.uml_dir)}
         return {guest.umid: {**self.host.inventory_vars(), **reach} for guest in self.guests}
 
+    def plain(self) -> dict[str, Any]:
+        """Return the same hosts over plain ssh, with nothing of this collection."""
+        return {guest.umid: self.host.inventory_vars() for guest in self.guests}
+
     def in_bulk(self) -> dict[str, Any]:
         """Return the inventory of the one VM host."""
         return {"here": {**self.host.inventory_vars(), "uml_dir": str(self.uml_dir), "ansible_pipelining": True}}
@@ -115,8 +119,11 @@ def answered(done: ansible.Result) -> list[dict[str, Any]]:
     return [each for each in results if not each.get("failed")]
 
 
-def measure(lab: Lab, plays: dict[str, list[dict[str, Any]]], inventory: dict[str, Any], what: str) -> None:
-    """Let the plays take turns, and tell what each took beside the first, which does nothing."""
+def measure(
+    lab: Lab, plays: dict[str, list[dict[str, Any]]], inventory: dict[str, Any], what: str, floor: dict[str, Any]
+) -> None:
+    """Let the plays take turns, and print the ratio of each to the first, which does nothing on the hosts of floor."""
+    first = next(iter(plays))
     taken: dict[str, list[float]] = {name: [] for name in plays}
     lost: dict[str, int] = dict.fromkeys(plays, 0)
     sessions: dict[str, int] = {}
@@ -124,15 +131,15 @@ def measure(lab: Lab, plays: dict[str, list[dict[str, Any]]], inventory: dict[st
     for number in range(ROUNDS + 1):
         for name, tasks in plays.items():
             before = lab.sessions()
-            seconds, done = play(lab, tasks, inventory)
+            seconds, done = play(lab, tasks, floor if name == first else inventory)
             taken[name] += [seconds] if number else []
             sessions[name] = lab.sessions() - before
             sizes[name] = max(len(json.dumps(each.result)) for each in done.tasks)
-            wanted = len(inventory) if name == next(iter(plays)) else len(lab.guests)
+            wanted = len(inventory) if name == first else len(lab.guests)
             lost[name] += wanted - len(answered(done))
             print(f"  {what} {name}: {seconds:.1f} s, {wanted - len(answered(done))} lost", flush=True)
     middle = {name: statistics.median(each) for name, each in taken.items()}
-    least = next(iter(middle.values()))
+    least = middle[first]
     columns = ["task", "seconds", "ratio", "instances lost", "ssh sessions", "largest result"]
     rows = [
         [
@@ -194,8 +201,8 @@ def main() -> None:
         began = time.monotonic()
         lab = Lab(uml_dir, host, home, launch(stack, uml_dir, count))
         print(f"{count} instances up in {time.monotonic() - began:.0f} s", flush=True)
-        measure(lab, AS_HOSTS, lab.as_hosts(), "hosts")
-        measure(lab, IN_BULK, lab.in_bulk(), "bulk")
+        measure(lab, AS_HOSTS, lab.as_hosts(), "hosts", lab.plain())
+        measure(lab, IN_BULK, lab.in_bulk(), "bulk", lab.in_bulk())
         summary(lab)
         wait_until(lambda: all(guest.alive() for guest in lab.guests), 1, "every instance still runs")
 

@@ -129,6 +129,18 @@ def test_the_role_builds_it_once_and_foretells_it(lab: Lab) -> None:
     assert lab.prepare(host_register_shim="never") == []
 
 
+def test_a_kernel_of_another_suite_is_foretold_kept_and_started_by_its_name(lab: Lab) -> None:
+    """How it is fetched shows tests/kernels/fetch, which does it with the same program."""
+    suite = {"host_kernel_suite": "forky", "host_register_shim": "never"}
+    steps = ["Fetch the kernel of another Debian suite", "Let it be found by its name"]
+    assert lab.prepare(check=True, **suite) == steps
+    folder = f"{SYSTEM}/kernels/forky"
+    lab.machine.run("sh", "-c", f"mkdir -p {folder} && ln -s {kernels.path('7.2')} {folder}/linux")
+    assert lab.prepare(**suite) == steps[1:]
+    assert lab.prepare(**suite) == []
+    assert good(lab.do(umid="a", kernel="linux.uml-forky", memory="128M", root=lab.root))["state"] == "running"
+
+
 @pytest.mark.parametrize("series", OLD)
 def test_with_it_an_instance_runs_reboots_and_is_restarted(lab: Lab, series: str) -> None:
     lab.prepare()

@@ -208,7 +208,7 @@ def test_stacks_are_those_of_the_processes(run):
 @pytest.mark.parametrize("pid", [0, -1])
 def test_a_number_that_is_no_process_is_refused(run, pid):
     result = run("stack_info", pids=[1, pid])
-    assert result["msg"] == f"{pid} is no process id; expected 1 or more"
+    assert result["msg"] == f"{pid} is not a process id; expected 1 or more"
     assert result["commands"] == []
 
 

@@ -120,16 +120,16 @@ def bad(path: Path, **params: Any) -> str:
 def test_bad_input_is_named_and_nothing_is_touched(base: Path, tmp_path: Path) -> None:
     """A wrong file, a wrong pair, a pair that is no longer valid."""
     path = tmp_path / "a.cow"
-    assert bad(path) == f"there is no COW file {path}; to make it, say for which backing_file"
+    assert bad(path) == f"the COW file {path} does not exist; set backing_file to make it"
     assert "cannot be seen: No such file" in bad(path, backing_file=tmp_path / "nowhere")
     assert "is no regular file" in bad(path, backing_file="/dev/null")
     assert bad(base) == f"{base} is no COW file: it has no such header"
     cow(path=path, backing_file=base)
     assert f"was made for the backing file {base}, not /etc/hosts" in bad(path, backing_file="/etc/hosts")
-    assert "dest goes with state: merged" in bad(path, dest="/x")
-    assert "dest must be a file of its own" in bad(path, state="merged", dest=base)
+    assert "dest is only used with state=merged" in bad(path, dest="/x")
+    assert "is the COW file or its backing file; expected another file" in bad(path, state="merged", dest=base)
     (tmp_path / "other").write_text("mine")
-    assert "holds something else; say overwrite: true" in bad(path, state="merged", dest=tmp_path / "other")
+    assert "has other contents; set overwrite=true to replace it" in bad(path, state="merged", dest=tmp_path / "other")
     os.utime(base, (1, 1))
     assert "was modified at 1, and the COW file was made for one modified at" in bad(path, backing_file=base)
     assert f"{path} cannot be merged" in bad(path, state="merged", dest=tmp_path / "x")

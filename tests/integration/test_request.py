@@ -167,7 +167,7 @@ def test_in_check_mode_queries_alone_are_sent(machine, request_of):
     assert result["commands"] == ["config con5=pts", "config con5"]
     assert [reply["sent"] for reply in result["replies"]] == [False, True]
     assert result["replies"][0]["ok"] is None
-    assert result["msg"] == "not sent in check mode, since it changes something: config con5=pts"
+    assert result["msg"] == "not sent in check mode, because it changes something: config con5=pts"
     assert result["stdout"] == "null"
     assert machine.request("config con5") == (0, "null")
 

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from support.paths import CACHE
+from support.paths import CACHE, CHECKOUT
 
 GUESTS = CACHE / "guests"
 BUSYBOX = Path("/bin/busybox")
@@ -127,6 +127,13 @@ def copy_root_image(target: Path) -> Path:
     """Copy the root image for one instance to write to."""
     shutil.copyfile(root_image(), target)
     return target
+
+
+def debian_image() -> Path:
+    """Return where the Debian guest of the role is, or will be when the role has built it."""
+    GUESTS.mkdir(parents=True, exist_ok=True)
+    program = CHECKOUT / "roles" / "guest" / "files" / "build_guest"
+    return GUESTS / f"{hashlib.sha256(program.read_bytes()).hexdigest()[:16]}-debian.ext4"
 
 
 LARGE = "32M"  # with blocks as large as a page: smaller ones, cut off in a write, are not clean even after replay

@@ -460,7 +460,7 @@ def test_why_ssh_ended_is_told(cause: BaseException, said: str, asked: int) -> N
 class Words:
     """A connection whose ssh command line does not name its host, as with a control path of %C."""
 
-    become = None
+    vm_host_become = None
 
     def __init__(self, host: str, folder: pathlib.Path) -> None:
         self.host, self._folder = host, folder

@@ -153,7 +153,7 @@ def test_waiting_in_vain_tells_what_came(folder: str, writer: journal.Writer) ->
     assert result["error"]["position"] == 6
     writer.close()
     silent = operate("event_wait", journal_dir=folder, wait_timeout=0)
-    assert silent["msg"] == "no event within 0 s; no collector is writing them: start it first"
+    assert silent["msg"] == "no event within 0 s; no collector writes the journal; start it with the module collector"
 
 
 def test_waiting_in_vain_tells_for_what(folder: str) -> None:

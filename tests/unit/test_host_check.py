@@ -19,7 +19,7 @@ import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import host_check, kernel_file, preflight, xstate
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle.launch import Launch
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import procfs
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import procfs, syscalls
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import Error, InputError, NotAllowedError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Place
 
@@ -66,14 +66,14 @@ def test_it_is_refused_but_for_a_kernel_that_does_without(monkeypatch: pytest.Mo
 
 
 def test_a_vm_host_without_personality_is_a_warning() -> None:
-    module = procfs.__name__
+    module = syscalls.__name__
     ask = f"import importlib, json\np = importlib.import_module({module!r})\nwith p.fixed_addresses() as fixed: pass\n"
     assert denied(135, ask + "print(json.dumps(fixed))") is False
     assert denied(999, ask + "print(json.dumps(fixed))") is True
 
 
 def test_the_warning_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(procfs, "fixed_addresses", lambda: contextlib.nullcontext(False))
+    monkeypatch.setattr(syscalls, "fixed_addresses", lambda: contextlib.nullcontext(False))
     (text,) = host_check.check_rights(launch())
     assert "does not allow personality" in text
 

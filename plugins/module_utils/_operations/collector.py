@@ -93,19 +93,19 @@ class _Job:
         there = before["state"] != "stopped"
         if self._desired == "stopped":
             steps = ("stop",) if there else ()
-            reason = "" if there else "there is none"
+            reason = "" if there else "already stopped"
             return Change([], {"state": "stopped"}, reason, self._allowed(steps))
         wanted = {"state": "started", "code": bundle.digest(session.ENTRY), **self._order(before)}
         different = [name for name in wanted if before.get(name) != wanted[name]]
         if there and not different and self._desired == "started":
-            return Change([], before, "it runs, as the task says")
-        reason = f"it runs, and differs in {', '.join(different)}" if there and different else ""
+            return Change([], before, "already running as requested")
+        reason = f"running with another {', '.join(different)}" if there and different else ""
         return Change([], wanted, reason, self._allowed(("stop", "start") if there else ("start",)))
 
     def _allowed(self, steps: Any) -> Any:
         if "stop" in steps and self.found is not None and self.found["service"]:
             raise NotAllowedError(
-                f"the collector {self.found['pid']} is run by the VM host's service manager; change its unit instead",
+                f"a service manager of the VM host runs the collector {self.found['pid']}; change its unit instead",
                 pid=self.found["pid"],
             )
         return steps

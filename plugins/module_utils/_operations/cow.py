@@ -34,7 +34,7 @@ def run(task: Task) -> Result:
     if task.params["state"] == "merged":
         return _merged(task, path, backing)
     if task.params.get("dest"):
-        raise InputError("dest goes with state: merged")
+        raise InputError("dest is only used with state=merged; remove it, or set state=merged")
     return _there(path, backing) if os.path.lexists(path) else _made(task, path, backing)
 
 
@@ -42,7 +42,7 @@ def _there(path: str, backing: Optional[str]) -> Result:
     """Look at a COW file; one that was made for another backing file is not changed."""
     found = cow.inspect(path)
     if backing is not None and os.path.realpath(backing) != os.path.realpath(found["backing_file"]):
-        raise InputError(f"{path} was made for the backing file {found['backing_file']}, not {backing}", path=path)
+        raise InputError(f"{path} was made for the backing file {found['backing_file']}, not for {backing}", path=path)
     if backing is not None and not found["valid"]:
         raise InputError(f"{path} is no longer valid: {found['reason']}", path=path)
     return _result(False, {"exists": True}, {"exists": True}, found)
@@ -50,10 +50,10 @@ def _there(path: str, backing: Optional[str]) -> Result:
 
 def _made(task: Task, path: str, backing: Optional[str]) -> Result:
     if backing is None:
-        raise InputError(f"there is no COW file {path}; to make it, say for which backing_file", path=path)
+        raise InputError(f"the COW file {path} does not exist; set backing_file to make it", path=path)
     cow.check_backing(backing)
     if not os.path.isdir(os.path.dirname(path)):
-        raise InputError(f"the directory of {path} is not there", path=path)
+        raise InputError(f"the directory of {path} does not exist", path=path)
     if not task.check:
         cow.make(path, backing)
     found = None if task.check else cow.inspect(path)
@@ -67,14 +67,14 @@ def _merged(task: Task, path: str, backing: Optional[str]) -> Result:
     if not found["valid"]:
         raise InputError(f"{path} cannot be merged: {found['reason']}", path=path)
     if os.path.realpath(dest) in (os.path.realpath(path), os.path.realpath(found["backing_file"])):
-        raise InputError(f"dest must be a file of its own, not the COW file or its backing file: {dest}", path=dest)
+        raise InputError(f"dest {dest} is the COW file or its backing file; expected another file", path=dest)
     cow.check_unused(path)
     if cow.is_merged(path, header, found["backing_file"], dest):
         return _result(False, {"merged": True}, {"merged": True}, found)
     if os.path.lexists(dest) and not task.params["overwrite"]:
-        raise InputError(f"{dest} exists already and holds something else; say overwrite: true", path=dest)
+        raise InputError(f"{dest} exists and has other contents; set overwrite=true to replace it", path=dest)
     if not os.path.isdir(os.path.dirname(dest)):
-        raise InputError(f"the directory of {dest} is not there", path=dest)
+        raise InputError(f"the directory of {dest} does not exist", path=dest)
     if not task.check:
         cow.merge(path, header, found["backing_file"], dest)
     return _result(True, {"merged": False}, {"merged": True}, found)

@@ -66,7 +66,11 @@ def _await(reader: Reader, wanted: event_filter.Filter, deadline: float, others:
 def _late(params: Dict[str, Any], others: Deque[Event], reader: Reader, collecting: bool) -> UnansweredError:
     """Return the error that tells what was awaited, and what came instead."""
     seen = "; ".join(f"{each['type']} of {each['umid'] or 'the host'}: {str(each['data'])[:80]}" for each in others)
-    silence = "nothing else came either" if collecting else "no collector is writing them: start it first"
+    silence = (
+        "no other event came either"
+        if collecting
+        else "no collector writes the journal; start it with the module collector"
+    )
     return UnansweredError(
         f"{_awaited(params)} within {params['wait_timeout']:g} s; "
         + (f"the last that came: {seen}" if seen else silence),

@@ -30,7 +30,7 @@ def run(task: Task) -> Dict[str, Any]:
     lines = task.params["text"].replace("\r\n", "\n").split("\n")
     commands = send.parse_all([f"log {line}" for line in lines if line.strip()])
     if not commands:
-        raise InputError("text has no line to log")
+        raise InputError("text contains no line to log")
     sent: List[str] = []
     for command in commands:
         try:

@@ -72,7 +72,7 @@ class _Resizing:
     def _plan(self, before: State) -> Change:
         planned = memory.plan(self._task.umid, self.now, self._wanted, self._tolerance, self._reserve)
         if planned is None:
-            return Change([], before, "the size is right within the tolerance")
+            return Change([], before, "the size is already within the tolerance")
         return Change([planned], {"size": self._wanted}, f"the size was {memory.mib(self.now.size)}")
 
     def _apply(self, task: Task, plan: Change) -> None:

@@ -32,7 +32,7 @@ def run(task: Task) -> Dict[str, Any]:
 def _seen_from_proc(path: str) -> str:
     """Return a path as the console takes it: from /proc on, where pid 1's root is a directory like any other."""
     if not path.strip(" /"):
-        raise InputError(f"{path!r} is no path of a file")
+        raise InputError(f"{path!r} is not a path of a file")
     if path.startswith("/proc/"):
         return path[len("/proc/") :]
     return f"1/root{path}" if path.startswith("/") else path

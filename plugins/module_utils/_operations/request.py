@@ -84,7 +84,7 @@ def _report(entries: List[Result], changed: bool) -> Result:
         "stdout_lines": "\n".join(texts).splitlines(),
     }
     if unsent:
-        result["msg"] = f"not sent in check mode, since it changes something: {'; '.join(unsent)}"
+        result["msg"] = f"not sent in check mode, because it changes something: {'; '.join(unsent)}"
     return result
 
 

@@ -24,7 +24,7 @@ def run(task: Task) -> Dict[str, Any]:
     pids = task.params["pids"]
     bad = [pid for pid in pids if pid < 1]
     if bad:
-        raise InputError(f"{bad[0]} is no process id; expected 1 or more")
+        raise InputError(f"{bad[0]} is not a process id; expected 1 or more")
     stacks = [_stack(task, pid) for pid in dict.fromkeys(pids)]
     return {"changed": False, "stacks": stacks, "commands": list(task.console.sent)}
 
