@@ -39,6 +39,8 @@ class ActionModule(ActionBase):
         playbook, kind, names = params["playbook"], params["kind"], params["variables"]
         warnings = _check_names(playbook, self._loader, variables)
         name = f"{playbook}_target"
+        if name not in variables and _playbooks.options_of(playbook)[name].get("required"):
+            raise AnsibleActionFail(f"playbook {playbook} needs the option {name}; nothing was done")
         target = str(self._templar.template(variables[name])) if name in variables else "all"
         matching = self._matching(target, variables)
         chosen = _playbooks.choose(matching, variables["hostvars"], kind, names)

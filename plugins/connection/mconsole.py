@@ -232,10 +232,19 @@ class Connection(SshConnection):
         if name == _console_guard.PING:
             return _module_output(self._ping((arguments or {}).get("data", "pong")))
         if name == _console_guard.SETUP:
-            return _module_output(self._setup(arguments or {}))
+            return _module_output(self._reached(self._setup(arguments or {})))
         if arguments is None:
             return self._packed(payload)
-        return _module_output(self._operation(name.rpartition(".")[2], arguments))
+        return _module_output(self._reached(self._operation(name.rpartition(".")[2], arguments)))
+
+    def _reached(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of a task that gathers facts.
+
+        :raises AnsibleConnectionFailure: when the instance does not answer, which core takes for an unreachable host
+        """
+        if result.get("failed") and result.get("error", {}).get("kind") in _console_guard.UNREACHABLE:
+            raise AnsibleConnectionFailure(result["msg"])
+        return result
 
     def _operation(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the result of one of our modules, which core packed because no action plugin runs it."""

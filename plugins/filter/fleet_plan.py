@@ -12,8 +12,8 @@ short_description: Check declared instances and put them in the order of their t
 description:
   - Takes the declaration of the role P(uml.mconsole.instances#role), checks it, and returns who goes when. The role
     uses it.
-  - Instances that end go first, in reverse of the declared order, for that frees memory and disks. The others follow in
-    the declared order. Neighbours with the same options form a group and start at once.
+  - Instances that end go first, in reverse of the declared order, because that frees memory and disks. The others
+    follow in the declared order. Neighbours with the same options form a group and start at once.
 positional: _defaults
 options:
   _input:

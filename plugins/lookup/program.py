@@ -18,7 +18,7 @@ description:
   - C(python3 FILE ORDER) carries out an order, which is a JSON object or the path of a file that contains one. If the
     order has C(mode=collect), the program is a collector in the foreground until a signal ends it. The other keys are
     C(journal_dir), C(uml_dirs), C(patterns), C(event_rate) and C(journal_size), as of
-    M(uml.mconsole.collector), with C(journal_size) in bytes.
+    M(uml.mconsole.collector).
   - With C(mode=xstate) the program prints as JSON whether kernels before 6.13 need the register shim on this VM host
     (C(needed)), and the file of the shim if it is installed (C(shim)).
 options: {}

@@ -354,7 +354,8 @@ xstate_shim:
   type: bool
 limits:
   description:
-    - The limits of the unit that the task asks for, as systemd has them. C(memory_max) is in bytes; null means no limit.
+    - The limits of the unit that the task asks for, as systemd has them. C(memory_max) is in bytes. V(null) means no
+      limit.
   returned: when the task asks for limits and systemd keeps the instance
   type: dict
   sample: {"cpu_quota": "50%", "memory_max": 536870912}

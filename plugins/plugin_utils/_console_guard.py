@@ -21,6 +21,7 @@ PING = "ansible.modules.ping"
 SETUP = "ansible.modules.setup"
 OURS = "ansible_collections.uml.mconsole.plugins.modules."
 GATHERING = ("setup", "gather_facts")  # actions whose setup is about the instance; others use it to choose a module
+UNREACHABLE = ("not_there", "unanswered")  # kinds of errors of an instance that ends, hangs or does not exist
 # What core takes from an action and not from a module; that it does so has another name in each ansible-core.
 _OF_ACTIONS = ("add_host", "add_group")
 # The packed payload names its module: mod_name= in ansible-core 2.17 and 2.18, module_fqn= since.

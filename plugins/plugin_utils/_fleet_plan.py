@@ -54,7 +54,7 @@ def _instance(row: Declared) -> dict[str, Any]:
 
 
 def _in_turn(instances: Sequence[Declared]) -> list[Declared]:
-    """Return what ends first, the last one before the others, for that frees memory and disks; then what starts."""
+    """Return what ends first, the last one before the others, because that frees memory and disks; then what starts."""
     ends = [row for row in instances if row["options"].get("state") in _ENDS]
     return [*reversed(ends), *(row for row in instances if row["options"].get("state") not in _ENDS)]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible import constants as C
@@ -94,7 +94,7 @@ class _Claim:
         self.turn += 1
 
 
-def assign(entries: Iterable[Entry], taken: Taken, qualified: bool) -> tuple[list[Entry], list[str]]:
+def assign(entries: Sequence[Entry], taken: Taken, qualified: bool) -> tuple[list[Entry], list[str]]:
     """Return the instances that get a name, with it, and a sentence about each that did not get its first choice.
 
     A name that two instances want is used by neither, whichever of them was there first.

@@ -125,7 +125,7 @@ def test_bad_input_is_named_and_nothing_is_touched(base: Path, tmp_path: Path) -
     assert "is no regular file" in bad(path, backing_file="/dev/null")
     assert bad(base) == f"{base} is no COW file: it has no such header"
     cow(path=path, backing_file=base)
-    assert f"was made for the backing file {base}, not /etc/hosts" in bad(path, backing_file="/etc/hosts")
+    assert f"was made for the backing file {base}, not for /etc/hosts" in bad(path, backing_file="/etc/hosts")
     assert "dest is only used with state=merged" in bad(path, dest="/x")
     assert "is the COW file or its backing file; expected another file" in bad(path, state="merged", dest=base)
     (tmp_path / "other").write_text("mine")

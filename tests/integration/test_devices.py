@@ -220,7 +220,7 @@ def test_two_controllers_do_not_get_in_each_other_s_way(devices, folder, clean, 
 INTERRUPTED = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
-from support.operate import operate
+from support.run_operation import operate
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 original, left = Console.command, [{steps}]
 def command(self, text, *args, **kwargs):

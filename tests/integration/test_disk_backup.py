@@ -225,7 +225,7 @@ def test_one_that_somebody_resumes_is_no_copy(
 CLIENT = """
 import sys, time
 from ansible_collections.uml.mconsole.plugins.module_utils._files import copying
-from support.operate import operate
+from support.run_operation import operate
 original = copying.copy
 def slow(source, target, *more):
     found = original(source, target, *more)

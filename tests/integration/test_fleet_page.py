@@ -10,17 +10,21 @@ import contextlib
 import html
 import os
 import re
+import socket
 import subprocess
 import tempfile
+import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _page, _page_model
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _output_file, _page, _page_model
 from ansible_collections.uml.mconsole.plugins.plugin_utils._instance_rows import Answer
+from ansible_collections.uml.mconsole.plugins.plugin_utils._page_server import PageServer
 from support import ansible, browser, fleets, uml
 from support import guest as guests
 from support.browser import Browser
@@ -195,11 +199,15 @@ def web() -> Iterator[Browser]:
         yield found
 
 
+def page_of(answers: list[Answer]) -> str:
+    """Return the page of a fleet that is not there."""
+    return _page.render(CHECKOUT / "playbooks" / "templates", _page_model.build(answers), "Fleet", 0.0)
+
+
 def write(answers: list[Answer], folder: Path) -> Path:
-    """Write the page of a fleet that is not there."""
+    """Write the page of a fleet that is not there, at once as the playbook does."""
     path = folder / "fleet.html"
-    model = _page_model.build(answers)
-    path.write_text(_page.render(CHECKOUT / "playbooks" / "templates", model, "Fleet", 0.0), encoding="utf-8")
+    _output_file.replace(path, page_of(answers))
     return path
 
 
@@ -260,3 +268,98 @@ def test_the_page_of_the_real_fleet_works_on_a_phone(web: Browser, real: Path) -
     assert web.value("document.title") == "Fleet"
     assert (web.fetched(), web.complaints()) == ([real.as_uri()], [])
     assert web.value("document.querySelectorAll('i, [onclick], script').length") == 0
+
+
+# Live
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[PageServer]:
+    """Provide a server of the page of twenty instances."""
+    path = write(FLEETS["twenty"], tmp_path)
+    server = PageServer(("127.0.0.1", 0), path, (CHECKOUT / "playbooks" / "templates" / "live_page.js").read_text())
+    server.looked_now()
+    server.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def seen(web: Browser, expression: str, value: Any) -> None:
+    """Wait until an expression has a value on the page."""
+    wait_until(lambda: web.value(expression) == value, 60, lambda: f"{expression}: {web.value(expression)!r}")
+
+
+ROWS = "[...document.querySelectorAll('#instances ~ details tbody tr')].filter(row => !row.closest('[hidden]')).length"
+NOTE = "document.querySelector('footer [role=status]').textContent.slice(0, 14)"
+
+
+def test_an_open_page_follows_the_fleet(web: Browser, live: PageServer, tmp_path: Path) -> None:
+    """Without a reload; the place of the reader, and what is open and filtered, stays."""
+    web.open(live.url, DESKTOP)
+    seen(web, NOTE, "Last looked at")
+    web.value("window.mark = 1; document.querySelector('details').open = false; window.scrollTo(0, 300); 0")
+    web.value("document.querySelector('#filter').value = 'web1'; 0")
+    write(fleets.fleet(40), tmp_path)
+    seen(web, "document.querySelectorAll('#instances ~ details tbody tr').length", 40)
+    assert web.value("[window.mark, document.querySelector('details').open, window.scrollY]") == [1, False, 300]
+    assert 0 < web.value(ROWS) < 40
+    web.value("document.querySelector('#filter').value = ''; sift(); 0")
+    assert web.value(ROWS) == 40
+    live.looked_now("no route")
+    seen(web, "document.querySelector('footer').textContent.includes('The last look failed.')", True)
+    assert web.complaints() == []
+
+
+def test_markup_of_a_guest_does_not_run_on_a_live_page(web: Browser, live: PageServer, tmp_path: Path) -> None:
+    """Even if the template let it through: in the first page, and in contents that come later."""
+    evil = "<script>window.owned = 1</script><img src=x onerror='window.owned = 2'><b onclick='window.owned = 3'>b</b>"
+    path = tmp_path / "fleet.html"
+    harmless = path.read_text()
+    for sight in (1, 2):
+        path.write_text(harmless.replace("</main>", f"{evil}<i id=came{sight}></i></main>"))
+        if sight == 1:
+            web.open(live.url, DESKTOP)
+        seen(web, f"document.querySelector('#came{sight}') !== null && {NOTE} == 'Last looked at'", True)
+        web.value("document.querySelector('main b[onclick]').click(); 0")
+        assert web.value("window.owned === undefined")
+    path.write_text(page_of(fleets.hostile(20)))
+    seen(web, "document.body.textContent.includes('came')", False)
+    assert web.value("document.querySelectorAll('main script, main img, [onclick]').length") == 0
+
+
+def test_the_live_page_of_the_real_fleet(lab: Lab) -> None:
+    """The playbook asks the fleet, serves its page, and ends when its time is over."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    given = {"port": port, "seconds": 60, "every": 1, "title": "Live", "journal_dir": lab.collector.directory}
+    options = [word for key, value in given.items() for word in ("-e", f"live_page_{key}={value}")]
+
+    def served() -> str:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+            return str(answer.read().decode())
+        return ""
+
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(
+            ansible.run_playbook, "uml.mconsole.live_page", lab.vm_hosts, home=lab.home, extra_args=options
+        )
+        page = wait_until(lambda: served() or run.done(), 240, "the page")
+        done = run.result().ok()
+    assert isinstance(page, str), done
+    assert "VM hosts, 1 silent 3 instances 4" in words(page)
+    assert "<title>Live</title>" in page
+    (task,) = [task for task in done.tasks if task.task == "Serve the page"]
+    assert task.result["looks"] >= 1
+    assert served() == ""
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_live_page_of_five_hundred_fits(web: Browser, live: PageServer, tmp_path: Path, width: int) -> None:
+    write(fleets.fleet(500, 4), tmp_path)
+    web.open(live.url, width)
+    seen(web, NOTE, "Last looked at")
+    web.value("document.querySelectorAll('details').forEach(part => { part.open = true; }); 0")
+    assert web.value(ROWS) == 500
+    assert web.value(WIDTHS) == [width, width]
+    assert web.complaints() == []

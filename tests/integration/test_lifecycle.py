@@ -25,6 +25,7 @@ import pytest
 
 from support import ansible, mconsole, processes, uml, vmhost
 from support import guest as guests
+from support.paths import CHECKOUT, TREE
 from support.run_operation import operate
 from support.wait import wait_until
 
@@ -200,6 +201,22 @@ def test_two_tasks_at_once_start_one(run: Run, root: Any, uml_dir: Path) -> None
     assert sorted(path.name for path in uml_dir.iterdir()) == ["a", "a.log", "initrd.gz"]
 
 
+def test_six_tasks_at_once_on_one_that_runs_all_end_well(run: Run, root: Any, uml_dir: Path) -> None:
+    """Clients of their own: the one that ends first removes the private directory of all."""
+    good(run(root=root))
+    call = f"operate('instance', umid='a', uml_dir='{uml_dir}')"
+    program = f"import json; from support.run_operation import operate; print(json.dumps({call}))"
+    environment = {**os.environ, "PYTHONPATH": f"{TREE}:{CHECKOUT}/tests"}
+    for _turn in range(2):
+        tasks = [
+            subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
+            for _number in range(6)
+        ]
+        results = [json.loads(task.communicate()[0]) for task in tasks]
+        assert [result.get("msg") for result in results if result.get("failed")] == []
+        assert {result["changed"] for result in results} == {False}
+
+
 def test_it_outlives_the_ssh_session(vm_host: vmhost.VmHost, run: Run, root: Any, uml_dir: Path) -> None:
     arguments = {"umid": "a", "uml_dir": str(uml_dir), "root": root}
     ansible.adhoc("here", "uml.mconsole.instance", arguments, {"here": vm_host.inventory_vars()}).ok()
@@ -244,7 +261,7 @@ def processes_alive(pid: int) -> bool:
 
 
 BAD: list[tuple[str, dict[str, Any]]] = [
-    ("not there or not exec", {"kernel": "/nonexistent/linux"}),
+    ("does not exist", {"kernel": "/nonexistent/linux"}),
     ("not executable", {"kernel": "/etc/passwd"}),
     ("initrd .* is not there", {"root": {"initrd": "/nonexistent"}}),
     ("disk file .* is not there", {"root": {"image": "/nonexistent"}}),
@@ -253,6 +270,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("disk file .* is not there", {"devices": {"ubd3": "/nonexistent"}}),
     ("less than 64M", {"memory": "32M"}),
     ("is not a size", {"memory": "much"}),
+    ("memory: 128 is 128 bytes; did you mean 128M", {"memory": 128}),
     ("cannot hold", {"memory": "4096G"}),
     ("relative path", {"console_log": "a.log"}),
     ("which the kernel clears", {"console_log": "{dir}/a/log"}),
@@ -582,7 +600,7 @@ import json, os, pwd, sys
 entry = pwd.getpwnam(sys.argv[1])
 os.environ["HOME"] = entry.pw_dir
 os.setgroups([]); os.setgid(entry.pw_gid); os.setuid(entry.pw_uid)
-from support.operate import operate
+from support.run_operation import operate
 print(json.dumps(operate(sys.argv[2], **json.loads(sys.argv[3]))))
 """
 

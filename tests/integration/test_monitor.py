@@ -61,7 +61,7 @@ def test_the_role_keeps_a_collector_running(vm_host: VmHost, journal: Path, uml_
 def test_a_unit_where_there_is_no_systemd_is_refused(vm_host: VmHost, ansible_home: Path) -> None:
     """And so is a size that means nothing."""
     if Path("/run/systemd/system").is_dir():
-        expected = [("monitor_journal_size", "many", "monitor_journal_size is many; expected bytes")]
+        expected = [("monitor_journal_size", "many", "monitor_journal_size is many; expected a size such as 64M")]
     else:
         expected = [("monitor_supervisor", "systemd", "which needs a VM host that systemd runs")]
     for name, value, said in expected:
@@ -82,7 +82,7 @@ def files(vm_host: VmHost, ansible_home: Path, journal: Path, uml_dir: Path, tmp
         "monitor_uml_dirs": [str(uml_dir)],
         "monitor_patterns": [PATTERN],
         "monitor_event_rate": 10,
-        "monitor_journal_size": "2M",
+        "monitor_journal_size": "2MiB",
         "monitor_user": "root",
     }
     tasks: list[dict[str, Any]] = [

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -314,25 +315,90 @@ def test_a_backup_says_which_vm_host_could_not_be_asked(vm_host, launch_guest, u
     ansible.run_playbook("uml.mconsole.backup", inventory, home=ansible_home, extra_args=limited).ok()
 
 
+# restore
+
+
+def test_a_backup_is_restored_in_place_and_the_old_disk_stays(play, launch_guest, uml_dir, copies):
+    disk = guests.ext4_image(uml_dir / "disk.img", {"word": "before"})
+    options = {"umids": ["web1"], "uml_dir": str(uml_dir), "root": {"initrd": str(guests.initrd())}, "memory": "128M"}
+    started = operate("instance", kernel=str(uml.kernel_path()), devices={"ubd1": str(disk)}, **options)
+    assert not started.get("failed"), started
+    try:
+        play("backup", "web1", backup_directory=copies).ok()
+        before = boot_id(uml_dir / "web1" / "mconsole")
+        guests.ext4_image(uml_dir / "new.img", {"word": "after"})
+        disk.write_bytes((uml_dir / "new.img").read_bytes())
+        where = {"restore_directory": copies}
+        assert play("restore", "web1", **where).rc != 0  # which one, is not said
+        told = play("restore", "web1", restore_target="web1", check=True, **where).ok()
+        assert "would be as of" in flat(told)
+        assert (word(disk), boot_id(uml_dir / "web1" / "mconsole")) == ("after", before)
+        run = play("restore", "web1", restore_target="web1", restore_time="20200101T000000", **where)
+        assert run.rc != 0
+        assert "no backup of web1 as of 20200101T000000" in flat(run)
+        play("restore", "web1", restore_target="web1", **where).ok()
+        assert (word(disk), word(uml_dir / "disk.img.before-restore")) == ("before", "after")
+        assert boot_id(uml_dir / "web1" / "mconsole") != before
+    finally:
+        operate("instance", umid="web1", uml_dir=str(uml_dir), state="absent", stop_methods=["kill"])
+
+
+def word(image: Path) -> str:
+    """Return what the test's file in an image holds."""
+    command = ["/sbin/debugfs", "-R", "cat /word", image]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 # All of them
 
 
-ABOUT_INSTANCES = ["backup", "crash_report", "reconfigure", "rolling_restart"]
+ABOUT_INSTANCES = ["backup", "crash_report", "reconfigure", "restore", "rolling_restart"]
 ABOUT_VM_HOSTS = ["fleet", "lab"]
 
 
 @pytest.mark.parametrize("name", [*ABOUT_INSTANCES, *ABOUT_VM_HOSTS])
 def test_a_playbook_that_finds_nothing_to_do_fails(play, name):
     """There are hosts, and none is of the kind that it is about; then no host matches; then there are no hosts."""
-    run = play(name, more={"vm1": {}})
+    run = play(name, more={"vm1": {}}, **{f"{name}_target": "all"})
     assert run.rc != 0
     assert "none of the 1 hosts that match 'all'" in flat(run)
     run = play(name, more={"vm1": {}}, **{f"{name}_target": "nobody"})
     assert run.rc != 0
     assert "no host of the inventory matches 'nobody'" in flat(run)
-    run = play(name)
+    run = play(name, **{f"{name}_target": "all"})
     assert run.rc != 0
     assert "no host of the inventory matches 'all'" in flat(run)
+
+
+# Names that an inventory may well use for something else.
+OTHERS = {
+    **dict.fromkeys(
+        ["batch", "dest", "disks", "events", "format", "journal", "keep", "last", "seconds", "severity"], "x"
+    ),
+    **dict.fromkeys(
+        ["target", "types", "umids", "umid", "wait_for", "wait_pattern", "title", "directory", "fetch_to"], "x"
+    ),
+    **dict.fromkeys(
+        ["max_size", "max_pause", "at_once", "pause_between", "max_fail_percentage", "hosts", "options"], "x"
+    ),
+}
+
+
+@pytest.mark.parametrize("strategy", ["free", "host_pinned"])
+def test_no_strategy_and_no_other_variable_changes_a_playbook(play, launch_guest, uml_dir, tmp_path, strategy):
+    launch_guest("one", f"ubd1={guests.ext4_image(uml_dir / 'disk.img')}", "cad=reboot")
+    launch_guest("two", f"ubd1={guests.ext4_image(uml_dir / 'other.img')}", "cad=reboot")
+    mine = {umid: {"reconfigure_devices": {"con4": "pts"}, **OTHERS} for umid in ("one", "two")}
+    more = {**mine, "vm1": OTHERS}
+    env = {"ANSIBLE_STRATEGY": strategy}
+    play("backup", "one", "two", more=more, env=env, backup_directory=tmp_path / "copies").ok()
+    assert len(list(tmp_path.glob("copies/*/*/*-ubd1.img"))) == 2
+    play("crash_report", "one", "two", more=more, env=env, crash_report_directory=tmp_path / "reports").ok()
+    assert len(list(tmp_path.glob("reports/*/console.txt"))) == 2
+    run = play("reconfigure", "one", "two", more=more, env=env).ok()
+    assert sorted(task.host for task in run.tasks if task.changed) == ["one", "two"]
+    run = play("rolling_restart", "one", "two", more=more, env=env, check=True).ok()
+    assert [task.host for task in run.tasks if task.changed] == ["one", "two"]
 
 
 @pytest.mark.parametrize("name", [*ABOUT_INSTANCES, *ABOUT_VM_HOSTS, "demo"])

@@ -353,7 +353,12 @@ def test_instances_start_as_declared_and_restart_one_by_one(lab):
     assert sorted(names, key=lambda umid: started[umid]) == names
 
     alike = [
-        {"umid": umid, "memory": "144M", "restart": "when_required", "root": {"initrd": "{{ place }}/{umid}.gz"}}
+        {
+            "umid": umid,
+            "memory": "144M",
+            "restart": "when_required",
+            "root": {"initrd": f"{lab.folder}/vm-a/{{umid}}.gz"},
+        }
         for umid in names
     ]
     for umid in names:

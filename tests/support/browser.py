@@ -99,8 +99,8 @@ class Browser:
                 )
             self._data += part
 
-    def open(self, path: Path, width: int = 1280, dark: bool = False) -> None:
-        """Show a file in a window of a width; a narrow one is a telephone's."""
+    def open(self, path: Path | str, width: int = 1280, dark: bool = False) -> None:
+        """Show a file, or a URL, in a window of a width; a narrow one is a telephone's."""
         if not self._session:
             target = self.ask("Target.createTarget", url="about:blank")["targetId"]
             self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -113,7 +113,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", media="screen", features=[scheme])
         self.told.clear()
-        self.ask("Page.navigate", url=path.as_uri())
+        self.ask("Page.navigate", url=path if isinstance(path, str) else path.as_uri())
         if not any(told.get("method") == "Page.loadEventFired" for told in self.told):
             self._until(lambda told: told.get("method") == "Page.loadEventFired", "load")
 

@@ -38,6 +38,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "instance_facts": [{"gather_subset": ["all"]}],
     "instance_info": [{"gather_subset": ["all"]}],
+    "job": [{"command": "true", "boot_timeout": 5}],
     "kernel_log": [{"text": "one\ntwo"}],
     "memory": [{"size": "72M"}],
     "proc_info": [{"paths": ["meminfo"]}],

@@ -40,7 +40,7 @@ ip link set lo up
 [ -z "$agent" ] || mount -t hostfs -o "$agent" none /agent
 chown lab:lab /home/lab
 case " $(cat /proc/cmdline) " in
-    *" usr=host "*) for name in usr lib lib64; do mkdir -p /$name; mount -t hostfs -o /$name none /$name; done ;;
+    *" usr=host "*) mkdir /usr && mount -t hostfs -o /usr none /usr && ln -s usr/lib usr/lib64 / ;;
 esac
 [ ! -e /proc/mconsole ] || echo up > /proc/mconsole
 echo "{UP}" > /dev/console

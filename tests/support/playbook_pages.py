@@ -68,6 +68,8 @@ def _option(name: str, row: dict[str, Any]) -> Iterator[str]:
     description = row["description"]
     for text in [description] if isinstance(description, str) else description:
         yield from _paragraph(text, "  ")
+    if row.get("required"):
+        yield from _paragraph("Required.", "  ")
     if "choices" in row:
         yield from _paragraph("Choices: " + ", ".join(f"V({choice})" for choice in row["choices"]), "  ")
     if row.get("default") not in (None, ""):
@@ -95,6 +97,7 @@ def _rst(text: str) -> str:
     """Return a text with Ansible's markup as that of Sphinx."""
     text = " ".join(text.split())
     text = re.sub(r"P\(uml\.mconsole\.(\w+)#playbook\)", rf":ref:`uml.mconsole.\1 <{LABEL}\1>`", text)
+    text = re.sub(r"O\(uml\.mconsole\.\w+#playbook:(\w+)\)", r"``\1``", text)
     text = re.sub(r"O\(([\w.]+)#(module|role):([\w.\[\]]+)\)", _foreign_option, text)
     text = re.sub(r"M\(([\w.]+)\)", r":ansplugin:`\1#module`", text)
     text = re.sub(r"P\(([\w.]+#role)\)", r":ansplugin:`\1`", text)

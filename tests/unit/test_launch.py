@@ -282,7 +282,7 @@ def test_a_name_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path: Path) -> N
 
     def work() -> None:
         for _turn in range(20):
-            with locks.named(str(tmp_path), "name", time.monotonic() + 30, "busy"):
+            with locks.named(lambda: str(tmp_path), "name", time.monotonic() + 30, "busy"):
                 inside.append(1)
                 most.append(len(inside))
                 inside.pop()
@@ -297,20 +297,37 @@ def test_a_name_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_lock_is_taken_although_the_directory_is_removed_again_and_again(tmp_path: Path) -> None:
+    """The last client of a user removes the private directory, also between the moment that it is made and its use."""
+    private, removals = tmp_path / "private", [None] * 3
+
+    def directory() -> str:
+        private.mkdir(exist_ok=True)
+        if removals:
+            removals.pop()
+            private.rmdir()
+        return str(private)
+
+    with locks.named(directory, "name", time.monotonic() + 30, "busy"):
+        (lock,) = private.iterdir()
+        lock.unlink()  # as a cleaner of /tmp does
+    assert list(private.iterdir()) == []
+
+
 def test_who_waits_too_long_does_nothing(tmp_path: Path) -> None:
-    with locks.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
+    with locks.named(lambda: str(tmp_path), "name", time.monotonic() + 1, "busy"):
         with pytest.raises(UnansweredError, match="busy; nothing was done"):
-            locks.named(str(tmp_path), "name", time.monotonic() + 0.1, "busy").__enter__()
-        with locks.named(str(tmp_path), "other", time.monotonic() + 1, "busy"):
+            locks.named(lambda: str(tmp_path), "name", time.monotonic() + 0.1, "busy").__enter__()
+        with locks.named(lambda: str(tmp_path), "other", time.monotonic() + 1, "busy"):
             pass
 
 
 def test_a_dead_holder_holds_nothing(tmp_path: Path) -> None:
-    with locks.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
+    with locks.named(lambda: str(tmp_path), "name", time.monotonic() + 1, "busy"):
         (left,) = tmp_path.iterdir()
         text = left.name
     (tmp_path / text).touch()
-    with locks.named(str(tmp_path), "name", time.monotonic() + 1, "busy"):
+    with locks.named(lambda: str(tmp_path), "name", time.monotonic() + 1, "busy"):
         pass
     assert list(tmp_path.iterdir()) == []
 

@@ -149,7 +149,7 @@ def _put(order: Order, stays: bool, cancelled: Callable[[], bool]) -> Answer:
     """Write a file of the guest, and see that it is what was sent."""
     stream = _input(order)
     if stream is None:
-        raise InputError("nothing is to be put")
+        raise InputError("the order has no data to put into a file")
     with _session(order, cancelled) as session, stream:
         session.put(stream, order["path"])
     return {"changed": True}

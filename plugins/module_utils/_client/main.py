@@ -67,6 +67,16 @@ def _stop(blob: bytes, stream: BinaryIO, order: Order) -> None:
         _report(server.answer({"operation": "instance", "params": params}))
 
 
+def _attach(blob: bytes, stream: BinaryIO, order: Order) -> None:
+    """Be a terminal in a guest; why that cannot be is said on stderr."""
+    from . import attach
+
+    try:
+        attach.attach(order)
+    except Error as err:
+        raise SystemExit(str(err)) from err
+
+
 def _follow(blob: bytes, stream: BinaryIO, order: Order) -> None:
     stream_events.follow(stream, order)
 
@@ -101,6 +111,7 @@ _MODES: Dict[str, Callable[[bytes, BinaryIO, Order], None]] = {
     "serve": _serve,
     "once": _once,
     "follow": _follow,
+    "attach": _attach,
     "collect": _collect,
     "launch": _launch,
     "stop": _stop,

@@ -17,10 +17,11 @@ import socket
 import time
 import traceback
 from types import FrameType
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from .._journal import journal
 from .._mconsole.errors import InputError
+from .._mconsole.parsing import parse_size
 from .._program import bundle
 from .loop import Loop
 from .patterns import watches
@@ -38,28 +39,29 @@ def collect(
     uml_dirs: Optional[List[str]] = None,
     patterns: Sequence[Mapping[str, Any]] = (),
     event_rate: float = RATE,
-    journal_size: Optional[int] = None,
+    journal_size: Union[int, str, None] = None,
     detached: bool = False,
 ) -> None:
     """Collect into the journal of a directory (by default this user's own) until SIGTERM or SIGINT.
 
     ``uml_dirs`` bounds what is looked at, ``patterns`` are the user's own, ``event_rate`` is how many events a second
-    one instance may have on average (0: any number), ``journal_size`` how many bytes the journal may have. ``detached``
-    lets go of stdout and stderr once it collects.
+    one instance may have on average (0: any number), ``journal_size`` the bytes that the journal may have, as a number
+    or as people write sizes. ``detached`` lets go of stdout and stderr once it collects.
 
     :raises Error: when another one collects there, or a value cannot be used
     """
     wanted = watches(patterns)
     where = journal_dir or journal.default_directory()
+    size = parse_size(journal_size, "journal_size") if isinstance(journal_size, str) else journal_size
     journal.make_directory(where)
-    with Lock(where) as lock, contextlib.closing(_Journal(where, journal_size or journal.LIMIT)) as writer:
+    with Lock(where) as lock, contextlib.closing(_Journal(where, size or journal.LIMIT)) as writer:
         recorder = Recorder(writer.append, socket.gethostname())
         loop = Loop(Settings(uml_dirs, wanted, event_rate), recorder, lock.touch)
         order: Dict[str, Any] = {
             "uml_dirs": uml_dirs,
             "patterns": list(patterns),
             "event_rate": event_rate,
-            "journal_size": journal_size,
+            "journal_size": size,
         }
         lock.sign(order)
         _Session(where, loop, recorder, order).run(lock, detached)

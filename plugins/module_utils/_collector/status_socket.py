@@ -14,7 +14,7 @@ import os
 import socket
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from .._mconsole.private_dir import bases, private_directory
+from .._mconsole.private_dir import bases, inside_private_directory
 
 _TIME = 5.0  # seconds that a collector may take to tell; it may be writing to a slow disk
 _GLANCE = 1.0  # seconds for each of those that are asked together
@@ -35,15 +35,19 @@ class StatusSocket:
 
     def open(self) -> None:
         """Make the socket, in place of one that nobody has any more."""
-        self.path = _path(private_directory(), self._directory)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)  # we hold the lock, so it is nobody's
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         os.fchmod(sock.fileno(), 0o600)
-        sock.bind(self.path)
+        self.path = inside_private_directory(lambda folder: self._bind(sock, folder))
         sock.listen(64)
         sock.setblocking(False)
         self._sock = sock
+
+    def _bind(self, sock: socket.socket, folder: str) -> str:
+        path = _path(folder, self._directory)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # we hold the lock, so no other collector uses it
+        sock.bind(path)
+        return path
 
     def is_there(self) -> bool:
         """Tell whether others still find it; a cleaner of /tmp may have been here."""

@@ -62,10 +62,16 @@ def find(console: Console, name: Optional[str], deadline: float) -> Found:
     names = [check_name(name)] if name else list(USUAL)
     while True:
         said = _settings(console, names)
-        found = next(_opened(console, said), None)
+        late = time.monotonic() > deadline
+        try:
+            found = next(_opened(console, said), None)
+        except NotAllowedError:
+            if late:
+                raise
+            found = None  # it was hung up just now
         if found is not None:
             return found
-        if time.monotonic() > deadline:
+        if late:
             raise NotThereError(_nothing(console.umid, said), umid=console.umid, lines=said)
         time.sleep(_POLL)
 
@@ -116,7 +122,7 @@ def _nothing(umid: str, said: Dict[str, str]) -> str:
     if waiting:
         line = waiting[0]
         return (
-            f"nobody is at {line} of {umid}: nothing in the guest has {device_of(line)} open;"
+            f"{line} of {umid} has no program at its other end: nothing in the guest has {device_of(line)} open;"
             f" start a getty or a shell there, or set ansible_uml_line to a line that has one"
         )
     if null and first in null:

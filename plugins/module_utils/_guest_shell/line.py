@@ -59,14 +59,23 @@ class Line:
 
     @contextlib.contextmanager
     def alone(self, deadline: float) -> Iterator[None]:
-        """Be the one who uses the line.
+        """Be the one who uses the line, as :meth:`take`."""
+        self.take(deadline)
+        try:
+            yield
+        finally:
+            if self._descriptor >= 0:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def take(self, deadline: float) -> None:
+        """Be the one who uses the line, until it is closed.
 
         :raises UnansweredError: when another still uses it at the deadline
         """
         while True:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                return
             if time.monotonic() > deadline:
                 raise UnansweredError(
                     f"{self.name} of {self.umid} is in use by {_holder(self._descriptor)}; nothing was sent",
@@ -74,11 +83,6 @@ class Line:
                     sent=False,
                 )
             time.sleep(_POLL)
-        try:
-            yield
-        finally:
-            if self._descriptor >= 0:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def is_gone(self) -> bool:
         """Return whether the guest has closed its end, or has ended."""

@@ -178,6 +178,6 @@ def _reader_text(account: Account, mark: str) -> str:
 def _nobody(line: Line) -> str:
     said = f"; it said {line.last_words.strip()[-80:]!r}" if line.last_words.strip() else ""
     return (
-        f"nobody answers at {line.name} of {line.umid}: the guest has it open, but neither a login prompt nor a shell"
+        f"{line.name} of {line.umid} has no login: the guest has it open, but neither a login prompt nor a shell"
         f" is there{said}"
     )

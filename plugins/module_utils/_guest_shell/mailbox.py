@@ -11,17 +11,21 @@ A process beside us removes the folder when we die.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import os
 import shlex
 import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from typing import BinaryIO, Iterator
 
 from .._mconsole.errors import Error
 
 _PREFIX = ".uml-guest-"
+_SETTLED = 60.0  # seconds after which a new folder is locked, if it is in use
 _OLD_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -31,11 +35,13 @@ class Mailbox:
 
     def __init__(self, uid: int) -> None:
         self._uid = uid
+        _sweep()
         self.path = tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp")
         self._keeper = _keep(self.path)
         if os.geteuid() != uid:
             os.chown(self.path, uid, -1)
         self._folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(self._folder, fcntl.LOCK_SH)  # it is in use
         self.token = os.urandom(8).hex()
         self.put("token", self.token.encode())
 
@@ -103,6 +109,19 @@ class Mailbox:
 
     def _odd(self, name: str) -> Error:
         return Error(f"the guest has put something that is not a plain file of its user at {self.path}/{name}")
+
+
+def _sweep() -> None:
+    """Remove folders that nothing uses any more, whose keepers were killed as well."""
+    for path in glob.glob(f"/tmp/{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - os.fstat(descriptor).st_mtime > _SETTLED:
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 def _keep(path: str) -> subprocess.Popen[bytes]:

@@ -50,9 +50,10 @@ class _Slot:
 
 
 class Sessions:
-    """All sessions of this process."""
+    """All sessions of this process; ``ends_commands`` says whether to end in a guest what nobody waits for any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, ends_commands: bool = True) -> None:
+        self._ends_commands = ends_commands
         self._slots: Dict[Tuple[object, ...], _Slot] = {}
         self._guard = threading.Lock()
 
@@ -81,7 +82,7 @@ class Sessions:
 
     def _end(self, group: int, slot: _Slot, door: Door) -> None:
         """End the command that a session has left running, through a new one."""
-        if not group:
+        if not group or not self._ends_commands:
             return
         with contextlib.suppress(Error, Gone), contextlib.ExitStack() as stack:
             session = self._ready(slot, door, time.monotonic() + _END, lambda: False, stack)

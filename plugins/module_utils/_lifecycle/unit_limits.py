@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
+from .._mconsole import procfs
 from .._mconsole.errors import InputError
 from .._mconsole.parsing import parse_size
 from . import systemd_unit
@@ -19,10 +21,12 @@ _UNITS = {"us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6}
 
 
 class _Limit(NamedTuple):
-    """What systemd calls a limit when it is set and when it is shown, and how each of the two is read."""
+    """What systemd calls a limit when it is set and when it is shown, the controller that enforces it, and how a user's
+    text and systemd's are read."""
 
     name: str
     shown: str
+    controller: str
     parse: Callable[[str], Any]
     read: Callable[[str], Any]
 
@@ -55,6 +59,18 @@ def write(umid: str, limits: Limits) -> None:
     systemd_unit.systemctl("set-property", umid, after=words)
 
 
+def unenforced(pid: int, limits: Limits) -> List[str]:
+    """Return the limits that systemd has and this host's control groups do not enforce, because a controller is off."""
+    match = re.search(r"^0::(/.*)$", procfs.read_text(f"/proc/{pid}/cgroup"), re.MULTILINE)
+    path = f"/sys/fs/cgroup{match[1]}/cgroup.controllers" if match else ""
+    if not os.path.exists(path):
+        return []  # version 1, which shows it elsewhere
+    active = procfs.read_text(path).split()
+    return [
+        option for option, value in limits.items() if value is not None and _LIMITS[option].controller not in active
+    ]
+
+
 def _text(option: str, value: Any) -> str:
     if value is None:
         return "" if option == "cpu_quota" else "infinity"
@@ -81,7 +97,7 @@ def _percent_of_time(text: str) -> Optional[str]:
 
 
 _LIMITS: Dict[str, _Limit] = {
-    "cpu_quota": _Limit("CPUQuota", "CPUQuotaPerSecUSec", _percent, _percent_of_time),
-    "memory_max": _Limit("MemoryMax", "MemoryMax", parse_size, int),
-    "tasks_max": _Limit("TasksMax", "TasksMax", _count, int),
+    "cpu_quota": _Limit("CPUQuota", "CPUQuotaPerSecUSec", "cpu", _percent, _percent_of_time),
+    "memory_max": _Limit("MemoryMax", "MemoryMax", "memory", parse_size, int),
+    "tasks_max": _Limit("TasksMax", "TasksMax", "pids", _count, int),
 }

@@ -22,9 +22,7 @@ from .kernel_socket import KernelSocket
 from .names import MAX_SOCKET_PATH
 from .reply_sockets import ReplySocket, ReplySockets
 from .socket_id import SocketId, id_of
-from .wire import SAFE_BURST, Reply, Request
-
-TIMEOUT = 5.0
+from .wire import SAFE_BURST, TIMEOUT, Reply, Request
 
 
 class Console(dangers.DangerContext):

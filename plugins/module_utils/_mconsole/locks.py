@@ -12,7 +12,7 @@ import hashlib
 import os
 import struct
 import time
-from typing import Iterator, Optional
+from typing import Callable, Iterator, Optional, Tuple
 
 from .errors import UnansweredError
 
@@ -40,35 +40,48 @@ def holder(path: str, exclusive: bool) -> Optional[int]:
 
 
 @contextlib.contextmanager
-def named(directory: str, name: str, deadline: float, busy: str) -> Iterator[None]:
-    """Hold the lock of a name, as a file in a private directory that is removed by its last holder.
+def named(directory: Callable[[], str], name: str, deadline: float, busy: str) -> Iterator[None]:
+    """Hold the lock of a name: a file in the private directory that ``directory`` makes. Its holder removes the file.
 
-    :raises UnansweredError: with the text ``busy`` when another holds it past the deadline
+    :raises UnansweredError: with the text ``busy`` when another task holds it past the deadline
     """
-    path = os.path.join(directory, f"lock-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}")
-    descriptor = _take(path, deadline, busy)
+    path, descriptor = _take(directory, f"lock-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}", deadline, busy)
     try:
         yield
     finally:
-        os.unlink(path)  # while it is held: who waits for it sees that it is gone, and makes it anew
+        with contextlib.suppress(FileNotFoundError):  # a cleaner of /tmp may have removed it
+            os.unlink(path)  # while it is held: a task that waits for it sees that it is gone, and makes another
         os.close(descriptor)
 
 
-def _take(path: str, deadline: float, busy: str) -> int:
+def _take(directory: Callable[[], str], name: str, deadline: float, busy: str) -> Tuple[str, int]:
+    """Return the path and the descriptor of a lock that is held, on the file that is at the path after that.
+
+    The directory is made at each try: the last client of this user removes it when it ends.
+    """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(descriptor, path):
-                return descriptor
-        os.close(descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            path = os.path.join(directory(), name)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            if _is_held(descriptor, path):
+                return path, descriptor
+            os.close(descriptor)
         if time.monotonic() > deadline:
             raise UnansweredError(f"{busy}; nothing was done", sent=False)
         time.sleep(_POLL)
 
 
+def _is_held(descriptor: int, path: str) -> bool:
+    """Lock an open file and return whether that worked, and the file is still the one at its path."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return _is_at(descriptor, path)
+
+
 def _is_at(descriptor: int, path: str) -> bool:
-    """Tell whether the open file is still the one at that path."""
+    """Return whether the open file is still the one at that path."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:

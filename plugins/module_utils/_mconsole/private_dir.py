@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import List
+from typing import Callable, List, TypeVar
 
 from .errors import Error, NotAllowedError
+
+Made = TypeVar("Made")
+_TRIES = 20
 
 
 def private_directory(base: str = "") -> str:
@@ -70,3 +73,14 @@ def _own_directory(base: str) -> str:
     if stat.S_IMODE(found.st_mode) != mode:
         os.chmod(path, mode)
     return path
+
+
+def inside_private_directory(make: Callable[[str], Made]) -> Made:
+    """Return what ``make`` makes in the private directory, which another client's end may remove in between.
+
+    :raises FileNotFoundError: when the directory is removed again and again
+    """
+    for _try in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            return make(private_directory())
+    return make(private_directory())

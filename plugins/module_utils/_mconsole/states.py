@@ -10,10 +10,11 @@ import time
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from . import parallel, procfs
-from .console import TIMEOUT, Console
+from .console import Console
 from .errors import Error, InputError, NotThereError, UnansweredError
 from .instances import Instance
 from .reply_sockets import ReplySockets
+from .wire import TIMEOUT
 
 _MOMENT = 0.2  # seconds between the end of one boot and the next; measured: a few milliseconds
 

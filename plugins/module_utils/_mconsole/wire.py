@@ -21,6 +21,7 @@ MAX_DATA = 512
 MAX_COMMAND = MAX_DATA - 1  # the kernel answers "Request too large" from 512 bytes on
 MAX_DATAGRAM = 16 + MAX_DATA
 SAFE_BURST = 11  # datagrams that fit a client's queue under the default net.unix.max_dgram_qlen of 10
+TIMEOUT = 5.0  # seconds that an exchange may take, unless it is given others
 MAX_PACKETS = 65536  # 32 MiB: some guest files never end (1/root/dev/urandom)
 
 _REQUEST = struct.Struct("=III")

@@ -47,7 +47,7 @@ def run(task: Task) -> Dict[str, Any]:
     if task.check:
         return job.report(task, sync(task, job.read, job.plan, job.apply))
     busy = f"another task is starting or stopping the collector of {directory}"
-    with locks.named(private_directory(), f"collector {directory}", time.monotonic() + _PATIENCE, busy):
+    with locks.named(private_directory, f"collector {directory}", time.monotonic() + _PATIENCE, busy):
         return job.report(task, sync(task, job.read, job.plan, job.apply))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any, Dict
 
-from .._lifecycle import kernel_args, lifecycle, readiness, shutdown, systemd_unit, xstate
+from .._lifecycle import kernel_args, lifecycle, readiness, shutdown, systemd_unit, unit_limits, xstate
 from .._mconsole import locks
 from .._mconsole.names import host_path
 from .._mconsole.parsing import check_seconds
@@ -92,7 +92,7 @@ def run(task: Task) -> Dict[str, Any]:
         return _report(task, life, sync(task, life.read, life.plan, life.apply))
     busy = f"another task is starting or stopping {task.umid}"
     patience = time.monotonic() + float(params["wait_timeout"]) + float(params["stop_timeout"])
-    with locks.named(private_directory(), task.place.directory, patience, busy):
+    with locks.named(private_directory, task.place.directory, patience, busy):
         return _report(task, life, sync(task, life.read, life.plan, life.apply))
 
 
@@ -125,6 +125,8 @@ def _report(task: Task, life: lifecycle.Lifecycle, result: Dict[str, Any]) -> Di
     )
     if "limits" in result["diff"]["after"]:
         result["limits"] = result["diff"]["after"]["limits"]
+        for option in unit_limits.unenforced(result["pid"] or 0, result["limits"]):
+            task.warn(f"{option} of {task.umid} has no effect: the VM host's control groups lack its controller")
     if life.stop is not None:
         result.update(stopped_by=life.stop.by, synced=life.stop.synced)
     return result

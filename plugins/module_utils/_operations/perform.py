@@ -12,11 +12,11 @@ from typing import Any, Callable, Dict, List, Optional
 
 from .._guest.console_log import harmless
 from .._mconsole import instances, names, parallel
-from .._mconsole.console import TIMEOUT
 from .._mconsole.errors import Error, InputError
 from .._mconsole.instances import Place
 from .._mconsole.parsing import check_seconds
 from .._mconsole.reply_sockets import ReplySockets
+from .._mconsole.wire import TIMEOUT
 from .._task.json_safe import json_safe
 from .._task.task import Task
 from .registry import changes

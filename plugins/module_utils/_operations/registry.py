@@ -25,6 +25,7 @@ NAMES = (
     "instance",
     "instance_facts",
     "instance_info",
+    "job",
     "kernel_log",
     "memory",
     "proc_info",

@@ -11,12 +11,15 @@ import fcntl
 import os
 import stat
 import time
-from typing import Any, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
-from .._mconsole.console import TIMEOUT, Console
 from .._mconsole.errors import NotThereError, UnansweredError
-from .._mconsole.instances import Place
-from .._mconsole.reply_sockets import ReplySockets
+from .._mconsole.wire import TIMEOUT
+
+if TYPE_CHECKING:  # a controller loads this file for the arguments alone, and a console is most of what it would load
+    from .._mconsole.console import Console
+    from .._mconsole.instances import Place
+    from .._mconsole.reply_sockets import ReplySockets
 
 COMMON_ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "umid": {"type": "str"},
@@ -42,6 +45,8 @@ class Task:
     ) -> None:
         self.params = params
         self.check = check
+        from .._mconsole.instances import Place
+
         self.place = place or Place("", "")
         self.sockets = sockets
         self.warnings: List[str] = []
@@ -61,6 +66,8 @@ class Task:
     def console(self) -> Console:
         """Return the instance's console; it is opened by the first command, not here."""
         if self._console is None:
+            from .._mconsole.console import Console
+
             self._console = Console(
                 self.place.console, self.umid, self.timeout, sockets=self.sockets, read_only=self.check
             )

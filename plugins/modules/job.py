@@ -1,0 +1,213 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the uml.mconsole contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: job
+short_description: Run one command in a User-Mode Linux instance that is started for it and removed afterwards
+version_added: 1.0.0
+description:
+  - Starts an instance, runs a command in its guest, returns what came of it, and removes the instance and all that it
+    needed. This is for tests of kernels, and for what must not touch the VM host.
+  - The task fails unless the command ended by itself with status 0. RV(verdict) says how it ended.
+  - The command gets in by a line of the guest, as tasks do with P(uml.mconsole.guest#connection). So the guest needs a
+    shell of root on C(ttyS1), as the role P(uml.mconsole.guest#role) builds it, or O(shell_as_init).
+extends_documentation_fragment:
+  - uml.mconsole.instance
+  - uml.mconsole.attributes
+attributes:
+  check_mode:
+    details:
+      - The options are checked, and nothing is started.
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+    details:
+      - The command is run each time.
+options:
+  umid:
+    description: Name of the instance. By default it is C(job-) and random digits.
+    type: str
+  umids:
+    description: A job has one instance, so this is not used.
+    type: list
+    elements: str
+  uml_dir:
+    description: A job has a directory of its own, so this is not used.
+    type: str
+  command:
+    description: Text for the guest's shell, which runs it as root.
+    type: str
+    required: true
+  shell_as_init:
+    description:
+      - Whether a shell takes the place of the guest's init and runs the command, for a root file system that has no
+        login on a line. Nothing is mounted then except what the kernel mounts.
+    type: bool
+    default: false
+  boot_timeout:
+    description: Seconds until the guest must have a login.
+    type: float
+    default: 60.0
+  time_limit:
+    description: Seconds that the command may take.
+    type: float
+    default: 600.0
+  collect:
+    description: Files of the guest that are copied to O(collect_to) when the command has ended.
+    type: list
+    elements: str
+  collect_to:
+    description: Directory on the VM host for them, made when it is not there; required with O(collect).
+    type: str
+  max_output:
+    description: Bytes of the output, and of the error output, that are returned; the last ones.
+    type: int
+    default: 4194304
+  kernel:
+    description: Kernel to run, as for M(uml.mconsole.instance).
+    type: str
+  memory:
+    description: Memory of the instance, as for M(uml.mconsole.instance).
+    type: str
+  ncpus:
+    description: Processors of the instance, as for M(uml.mconsole.instance).
+    type: int
+  root:
+    description: Root file system, as for M(uml.mconsole.instance).
+    type: dict
+    suboptions:
+      image:
+        description: File or block device of the VM host that holds it.
+        type: str
+      cow:
+        description: Copy-on-write file on top of O(root.image), which is not written to then.
+        type: str
+      hostfs:
+        description: Directory of the VM host that is used in place of an image.
+        type: str
+      initrd:
+        description: Initial RAM disk.
+        type: str
+      init:
+        description: The first program, as a path in the guest.
+        type: str
+      fstype:
+        description: Type of the file system in the image, where the kernel does not find it out.
+        type: str
+      read_only:
+        description: Whether the guest may not write to it.
+        type: bool
+        default: false
+  devices:
+    description: Devices of the instance, as for M(uml.mconsole.instance).
+    type: dict
+  kernel_args:
+    description:
+      - Further words on the kernel's command line, as for M(uml.mconsole.instance). With O(shell_as_init), a list.
+    type: raw
+  memory_dir:
+    description: Directory for the file that is the guest's memory, as for M(uml.mconsole.instance).
+    type: str
+author:
+  - uml.mconsole contributors (@uml-mconsole)
+seealso:
+  - module: uml.mconsole.instance
+  - plugin: uml.mconsole.guest
+    plugin_type: connection
+"""
+
+EXAMPLES = r"""
+- name: Run a test on two kernels
+  uml.mconsole.job:
+    kernel: "{{ item }}"
+    root: {initrd: ~/.uml-guest/initrd.gz}
+    memory: 128M
+    command: uname -r && cat /proc/filesystems
+    time_limit: 60
+  loop: [linux.uml, /srv/kernels/linux-next]
+  register: jobs
+  failed_when: jobs.verdict == 'no_boot'
+
+- name: Show how they ended
+  ansible.builtin.debug:
+    msg: "{{ item.item }}: {{ item.verdict }} {{ item.rc }} {{ item.console | last }}"
+  loop: "{{ jobs.results }}"
+  loop_control:
+    label: "{{ item.item }}"
+"""
+
+RETURN = r"""
+verdict:
+  description:
+    - How the job ended. V(ended) is by itself, whatever its status; V(timeout) by O(time_limit); V(panic) by a panic of
+      the kernel; V(hang) by O(time_limit), and the kernel does not answer any more; V(out_of_memory) because the kernel
+      has ended a process for lack of memory, or panicked for it; V(no_boot) before there was a login; V(lost) when the
+      line was hung up and the console does not say why.
+    - It is null in check mode.
+  returned: always
+  type: str
+  sample: ended
+rc:
+  description: Exit status of the command, or null when it has none.
+  returned: always
+  type: int
+  sample: 0
+stdout:
+  description: Output of the command. It is what the guest wrote, terminal escapes included.
+  returned: always
+  type: str
+  sample: 6.1.176
+stderr:
+  description: Error output of the command, or why it did not run.
+  returned: always
+  type: str
+  sample: ""
+duration:
+  description: Seconds that the whole job took.
+  returned: always
+  type: float
+  sample: 4.2
+boot_time:
+  description: Seconds until the guest had a login, or null when it had none.
+  returned: always
+  type: float
+  sample: 2.5
+console:
+  description: The last lines of the console, up to the first panic.
+  returned: always
+  type: list
+  elements: str
+  sample: ["Kernel panic - not syncing: sysrq triggered crash"]
+files:
+  description: The files that were collected, as paths of the VM host.
+  returned: always
+  type: list
+  elements: str
+  sample: [/srv/results/report.xml]
+ktap:
+  description: Results of the tests in the output, when it is in the format KTAP or TAP, else null.
+  returned: always
+  type: dict
+  sample: {passed: 12, failed: 0, skipped: 1, tests: [{name: futex, result: passed}]}
+error:
+  description: What went wrong, for programs; see the attribute C(structured_errors).
+  returned: failure
+  type: dict
+"""
+
+from ansible_collections.uml.mconsole.plugins.module_utils._operations import job
+from ansible_collections.uml.mconsole.plugins.module_utils._run import run_module
+
+
+def main() -> None:
+    """Run the operation as a module."""
+    run_module(job)
+
+
+if __name__ == "__main__":
+    main()
