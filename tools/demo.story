@@ -50,9 +50,9 @@ good "changed=0"
 
 heading "The fleet"
 run ansible-playbook uml.mconsole.status
-expect 'vm-a +web1 +running .* ubd1\(16M\) +con1=pts'
-expect 'vm-a +web2 +running .* ubd1\(16M\) +con1=pts'
-expect 'vm-b +db1 +running .* ubd1\(16M\) +con1=pts'
+expect 'vm-a +web1 +running .* ubd1\(16M\) +- +con1=pts'
+expect 'vm-a +web2 +running .* ubd1\(16M\) +- +con1=pts'
+expect 'vm-b +db1 +running .* ubd1\(16M\) +- +con1=pts'
 
 heading "A prompt for all of them"
 say "What raw sends is a console command; ansible-console is a prompt for the whole fleet."

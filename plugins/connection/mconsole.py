@@ -207,12 +207,12 @@ class Connection(SshConnection):
 
     def is_pipelining_enabled(self, wrap_async: bool = False) -> bool:
         """Take every module as a whole; core's ssh would write files where a terminal is asked for."""
-        if wrap_async:
-            raise AnsibleError(_console_guard.refuse_async(self.umid, self._action))
-        return True
+        return not wrap_async
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         """Send a console command, or run a module of this collection; refuse everything else."""
+        if self._task_keywords.get("async_val"):
+            raise AnsibleError(_console_guard.refuse_async(self.umid, self._action))
         canned = _console_guard.answer_discovery(cmd, in_data)
         if canned is not None:
             return 0, canned, b""

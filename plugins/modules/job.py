@@ -10,8 +10,8 @@ module: job
 short_description: Run one command in a User-Mode Linux instance that is started for it and removed afterwards
 version_added: 1.0.0
 description:
-  - Starts an instance, runs a command in its guest, returns what came of it, and removes the instance and all that it
-    needed. This is for tests of kernels, and for what must not touch the VM host.
+  - Starts an instance, runs a command in its guest, returns its result, and removes the instance and everything that
+    it needed. Use it for tests of kernels, and for commands that must not touch the VM host.
   - The task fails unless the command ended by itself with status 0. RV(verdict) says how it ended.
   - The command gets in by a line of the guest, as tasks do with P(uml.mconsole.guest#connection). So the guest needs a
     shell of root on C(ttyS1), as the role P(uml.mconsole.guest#role) builds it, or O(shell_as_init).
@@ -37,7 +37,7 @@ options:
     type: list
     elements: str
   uml_dir:
-    description: A job has a directory of its own, so this is not used.
+    description: A job has a separate directory, so this is not used.
     type: str
   command:
     description: Text for the guest's shell, which runs it as root.
@@ -144,7 +144,7 @@ EXAMPLES = r"""
 RETURN = r"""
 verdict:
   description:
-    - How the job ended. V(ended) is by itself, whatever its status; V(timeout) by O(time_limit); V(panic) by a panic of
+    - How the job ended. V(ended) is by itself with any status; V(timeout) by O(time_limit); V(panic) by a panic of
       the kernel; V(hang) by O(time_limit), and the kernel does not answer any more; V(out_of_memory) because the kernel
       has ended a process for lack of memory, or panicked for it; V(no_boot) before there was a login; V(lost) when the
       line was hung up and the console does not say why.
@@ -195,7 +195,7 @@ ktap:
   type: dict
   sample: {passed: 12, failed: 0, skipped: 1, tests: [{name: futex, result: passed}]}
 error:
-  description: What went wrong, for programs; see the attribute C(structured_errors).
+  description: Details of the failure, for programs. See the attribute C(structured_errors).
   returned: failure
   type: dict
 """

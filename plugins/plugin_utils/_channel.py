@@ -12,7 +12,6 @@ broken way is noticed before an order is sent; it is rebuilt once, and never rep
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -22,15 +21,15 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
 from . import _peer, _program
+from ._fork_lock import Failures, not_ours, own_file
 
 CLIENT_IDLE = 120  # seconds without a task after which a client ends by itself
 CLIENT_TIMEOUT = 30.0  # seconds without a beat after which a client counts as lost
-_SLOW = 1.0  # seconds; a failure that took longer counts for all forks that waited for it
 _GREETING = 1 << 16  # bytes
 _ANSWER = 256 << 20  # bytes, for the replies of many guests at once
 EXEC_MEMORY = 300.0  # seconds during which a VM host that refused to forward gets one exec a task
@@ -226,15 +225,15 @@ class Channel:
         except FileNotFoundError:
             pass
         except OSError as err:
-            raise _not_ours(self.address, err.strerror) from err
+            raise not_ours(self.address, err.strerror) from err
         self._transport.forward(self.address, remote)
 
     @contextlib.contextmanager
-    def _building(self) -> Iterator[_Failures]:
+    def _building(self) -> Iterator[Failures]:
         """Let one fork at a time build the way."""
         began = time.monotonic()
         try:
-            stream = _own_file(self.address + ".lock")
+            stream = own_file(self.address + ".lock")
         except OSError as err:
             raise AnsibleConnectionFailure(
                 f"the controller cannot keep its way to {self._transport.where} in {os.path.dirname(self.address)}"
@@ -242,7 +241,7 @@ class Channel:
             ) from None  # the message holds the cause, which Ansible would repeat
         with stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
-            yield _Failures(stream, began)
+            yield Failures(stream, began)
 
     def _once(self, order: Order) -> Answer:
         """Run the program on the VM host for this one order."""
@@ -276,40 +275,8 @@ class Channel:
         return False
 
     def _remember_exec(self) -> None:
-        with contextlib.suppress(AnsibleConnectionFailure, OSError), _own_file(self.address + ".exec") as found:
+        with contextlib.suppress(AnsibleConnectionFailure, OSError), own_file(self.address + ".exec") as found:
             os.utime(found.fileno())
-
-
-class _Failures:
-    """A failure that one fork shares with those that wait for it, in the file of their lock.
-
-    So a VM host that does not answer costs the first fork its time-out, and not each of a hundred in turn.
-    """
-
-    def __init__(self, stream: IO[str], began: float) -> None:
-        self._stream, self._began = stream, began
-
-    def share(self) -> None:
-        """Fail as another fork did, if that was after this one began to wait.
-
-        :raises AnsibleConnectionFailure: in that case
-        """
-        self._stream.seek(0)
-        with contextlib.suppress(ValueError):
-            found = json.loads(self._stream.read())
-            if self._began < found["at"] <= time.monotonic():  # the clock starts again with the machine
-                raise AnsibleConnectionFailure(found["msg"])
-
-    def __enter__(self) -> None:
-        self._tried = time.monotonic()
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Record a failure that took a while; an immediate one may concern this fork alone."""
-        self._stream.seek(0)
-        self._stream.truncate()
-        if isinstance(error, AnsibleConnectionFailure) and time.monotonic() - self._tried > _SLOW:
-            json.dump({"at": time.monotonic(), "msg": str(error)}, self._stream)
-            self._stream.flush()
 
 
 def result_of(answer: Answer, where: str) -> Answer:
@@ -349,28 +316,3 @@ def _close(stream: Any) -> None:
     """Close a stream; what it could not write before is already reported, and fails again."""
     with contextlib.suppress(OSError):
         stream.close()
-
-
-def _own_file(path: str) -> IO[str]:
-    """Open a file of this user beside the sockets, made if missing; refuse a link and a file of another user.
-
-    :raises AnsibleConnectionFailure: when it is one of these
-    :raises OSError: when it cannot be made
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    except OSError as err:
-        if err.errno != errno.ELOOP:
-            raise
-        raise _not_ours(path, "it is a link") from err
-    found = os.fstat(descriptor)
-    if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
-        os.close(descriptor)
-        raise _not_ours(path, f"it belongs to user {found.st_uid}")
-    return os.fdopen(descriptor, "r+", encoding="utf-8")
-
-
-def _not_ours(path: str, why: str | None) -> AnsibleConnectionFailure:
-    return AnsibleConnectionFailure(
-        f"{path} cannot be used: {why}; let ansible_control_path_dir name a directory that only you can write to"
-    )

@@ -12,6 +12,7 @@ figures to quote are the ratios of the medians.
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 import statistics
@@ -25,7 +26,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT / "tests"), str(CHECKOUT / ".cache" / "tree")]
 
-from support import guest, mconsole, uml
+from support import amx, guest, mconsole, uml
 from support.run_operation import operate
 from support.wait import wait_until
 
@@ -52,7 +53,7 @@ def bare(folder: Path, count: int) -> None:
         [str(uml.kernel_path()), f"umid={name}", f"uml_dir={folder}", *shared, "ssl=null"] for name in names(count)
     ]
     script = "\n".join(f"setsid {shlex.join(each)} con0=null,fd:1 </dev/null >/dev/null 2>&1 &" for each in words)
-    subprocess.run(["sh", "-c", script], check=True)
+    subprocess.run(["sh", "-c", script], env={**os.environ, **amx.by_hand()}, check=True)
     for name in names(count):
         wait_until(lambda name=name: is_up(folder / name / "mconsole"), 60, f"{name} answers")
 

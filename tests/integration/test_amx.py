@@ -92,7 +92,7 @@ def lab(machine: Lab) -> Iterator[Lab]:
     machine.shimless()
     machine.uml_dir.mkdir()
     yield machine
-    gone = machine.do(umid="a", state="absent", stop_by=["terminate", "kill"])
+    gone = machine.do(umid="a", state="absent", stop_methods=["terminate", "kill"])
     assert not gone.get("failed"), gone
     shutil.rmtree(machine.uml_dir)
 
@@ -152,7 +152,7 @@ def test_with_it_an_instance_runs_reboots_and_is_restarted(lab: Lab, series: str
     wait_until(lambda: lab.boots() == 2, 120, "the guest has rebooted")
     again = good(lab.do(umid="a", state="restarted"))
     assert (again["pid"] != first["pid"], again["xstate_shim"]) == (True, True)
-    assert good(lab.start("7.2", restart="when_needed"))["xstate_shim"] is False
+    assert good(lab.start("7.2", restart="when_required"))["xstate_shim"] is False
 
 
 @pytest.mark.parametrize("series", OLD)
@@ -198,4 +198,4 @@ def test_an_ordinary_user_has_one_of_his_own(lab: Lab, series: str) -> None:
     assert lab.start(series)["failed"]
     assert good(lab.start(series, user=user))["xstate_shim"] is True
     assert good(lab.do(umid="a", state="restarted"))["xstate_shim"] is True
-    good(lab.do(umid="a", user=user, state="absent", stop_by=["terminate", "kill"]))
+    good(lab.do(umid="a", user=user, state="absent", stop_methods=["terminate", "kill"]))

@@ -274,13 +274,14 @@ def test_the_page_of_the_real_fleet_works_on_a_phone(web: Browser, real: Path) -
 
 
 @pytest.fixture
-def live(tmp_path: Path) -> Iterator[PageServer]:
+def live(web: Browser, tmp_path: Path) -> Iterator[PageServer]:
     """Provide a server of the page of twenty instances."""
     path = write(FLEETS["twenty"], tmp_path)
     server = PageServer(("127.0.0.1", 0), path, (CHECKOUT / "playbooks" / "templates" / "live_page.js").read_text())
     server.looked_now()
     server.start()
     yield server
+    web.open("about:blank")  # or the page would miss its server
     server.shutdown()
     server.server_close()
 
@@ -324,7 +325,7 @@ def test_markup_of_a_guest_does_not_run_on_a_live_page(web: Browser, live: PageS
         web.value("document.querySelector('main b[onclick]').click(); 0")
         assert web.value("window.owned === undefined")
     path.write_text(page_of(fleets.hostile(20)))
-    seen(web, "document.body.textContent.includes('came')", False)
+    seen(web, "document.querySelector('#came2')", None)
     assert web.value("document.querySelectorAll('main script, main img, [onclick]').length") == 0
 
 
@@ -361,5 +362,6 @@ def test_a_live_page_of_five_hundred_fits(web: Browser, live: PageServer, tmp_pa
     seen(web, NOTE, "Last looked at")
     web.value("document.querySelectorAll('details').forEach(part => { part.open = true; }); 0")
     assert web.value(ROWS) == 500
-    assert web.value(WIDTHS) == [width, width]
+    whole, window = web.value(WIDTHS)
+    assert whole == window <= width
     assert web.complaints() == []

@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.uml.mconsole.plugins.module_utils._client import server
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel, _program, _transport
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _channel, _fork_lock, _program, _transport
 from support.run_as_user import SOMEBODY_ELSE, as_user
 
 ORDER = {"kind": "operation", "operation": "nonsense", "params": {}}
@@ -195,7 +195,7 @@ class Dead(Transport):
 
     def execute(self, words: list[str], data: bytes, become: bool) -> tuple[int, bytes, bytes]:
         self.executed.append({})
-        threading.Event().wait(_channel._SLOW * 1.2)
+        threading.Event().wait(_fork_lock._SLOW * 1.2)
         raise AnsibleConnectionFailure("no route to host")
 
 
@@ -380,7 +380,7 @@ def test_another_user_s_memory_counts_for_nothing(channel: Any, tmp_path: pathli
     assert [order["mode"] for order in transport.executed] == ["start"]
     as_user(SOMEBODY_ELSE, (folder / "other.lock").touch)
     with pytest.raises(AnsibleConnectionFailure, match="it belongs to user"):
-        _channel._own_file(str(folder / "other.lock"))
+        _fork_lock.own_file(str(folder / "other.lock"))
 
 
 @pytest.mark.parametrize("remote", [None, 5, "relative", "localhost:22", "/a:/b", "/a b", "-oProxyCommand=x", "/a\n/b"])

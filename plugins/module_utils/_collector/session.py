@@ -57,12 +57,8 @@ def collect(
     with Lock(where) as lock, contextlib.closing(_Journal(where, size or journal.LIMIT)) as writer:
         recorder = Recorder(writer.append, socket.gethostname())
         loop = Loop(Settings(uml_dirs, wanted, event_rate), recorder, lock.touch)
-        order: Dict[str, Any] = {
-            "uml_dirs": uml_dirs,
-            "patterns": list(patterns),
-            "event_rate": event_rate,
-            "journal_size": size,
-        }
+        order: Dict[str, Any] = {"uml_dirs": uml_dirs, "patterns": list(patterns), "event_rate": event_rate}
+        order["journal_size"] = size
         lock.sign(order)
         _Session(where, loop, recorder, order).run(lock, detached)
 

@@ -127,7 +127,7 @@ class GuestFolder:
         :raises UnansweredError: when the guest has no place for one
         """
         number = talk.next()
-        talk.tell(f'{_SPOT};cd "$W"&&{_KEEPER}', deadline)
+        talk.tell(f'{_SPOT};[ -z "$W" ]||{{ cd "$W"; {_KEEPER} }}', deadline)
         made = talk.ask(f'echo "@$S t {number} $W"', f"t {number} ?([^\r\n]*)", deadline)
         if not made.group(1):
             raise UnansweredError(
