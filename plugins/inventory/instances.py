@@ -103,6 +103,15 @@ options:
     type: str
     choices: [umid, qualified]
     default: umid
+  connection:
+    description:
+      - The connection of the hosts. V(mconsole) reaches an instance by its console, from outside. V(guest) leads into
+        its guest (P(uml.mconsole.guest#connection)).
+      - V(both) adds two hosts, C(web1) and C(web1.inside). The group C(uml_inside) has all hosts that are the inside of
+        a guest.
+    type: str
+    choices: [mconsole, guest, both]
+    default: mconsole
   forks:
     description: Number of VM hosts to ask at the same time.
     type: int
@@ -337,12 +346,30 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             self._add_host_to_keyed_groups(self.get_option("keyed_groups"), known, entry.name, strict=strict)
 
     def _add(self, entry: Entry, vm_host: VmHost) -> None:
-        self.inventory.add_host(entry.name)
-        self._set_variables(entry.name, _inventory_variables.of_instance(entry, vm_host))
+        kind = self.get_option("connection")
+        if kind == "guest":
+            self._add_inside(entry.name, entry, vm_host)
+        else:
+            self._add_host(entry.name, entry, _inventory_variables.of_instance(entry, vm_host))
+        if kind == "both":
+            self._add_inside(_inventory_variables.name_inside(entry.name), entry, vm_host)
+
+    def _add_inside(self, name: str, entry: Entry, vm_host: VmHost) -> None:
+        """Add the inside of a guest, unless another source has that name."""
+        if name != entry.name and self.inventory.get_host(name) is not None:
+            self._warn(f"the inside of {entry.name} is left out: something else is called {name}")
+            return
+        group = self.inventory.add_group(_inventory_variables.INSIDE)
+        self._add_host(name, entry, _inventory_variables.of_guest(entry, vm_host))
+        self.inventory.add_host(name, group=group)
+
+    def _add_host(self, host: str, entry: Entry, variables: Mapping[str, Any]) -> None:
+        self.inventory.add_host(host)
+        self._set_variables(host, variables)
         for name in (group_of(entry.vm_host), f"uml_{entry.found['state']}"):
             group = self.inventory.add_group(self._sanitize_group_name(name))
             self.inventory.add_child("uml_instances", group)
-            self.inventory.add_host(entry.name, group=group)
+            self.inventory.add_host(host, group=group)
 
     def _set_variables(self, name: str, variables: Mapping[str, Any]) -> None:
         for key, value in variables.items():

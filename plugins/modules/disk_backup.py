@@ -139,7 +139,8 @@ pause:
   sample: 0.041
 synced:
   description:
-    - Whether the guest had no data left to write right before the pause. Null in check mode.
+    - Whether the guest had no data left to write right before the pause. V(null) in check mode. The lines that the
+      kernel logs about the sync itself do not count.
   returned: success
   type: bool
   sample: true

@@ -15,6 +15,9 @@ description:
   - Instances are started detached, so they outlive the task, the ssh session and Ansible.
   - The module first checks everything that would make a start fail, such as a missing kernel or image, a disk that
     another instance has locked, a path that is too long for a socket, or too little memory.
+    It checks interfaces and lines as M(uml.mconsole.device) does.
+  - If something else keeps an instance, such as a systemd unit with C(Restart=), the module checks again after the
+    stop. It fails if the instance runs again, and names what started it.
   - If a kernel ends while it boots, the task fails. The message gives the reason, and RV(error) holds the last lines of
     the console log.
   - An instance is stopped by increasingly forceful methods; see O(stop_methods). The disks are written out and made
@@ -60,7 +63,7 @@ options:
   kernel:
     description:
       - Kernel of the instance on the VM host, as an absolute path or as the name of a program in
-        C(/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin).
+        C(/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin). It can be a script that executes a kernel.
       - By default C(linux.uml), which the package C(user-mode-linux) provides, or the kernel that the instance runs if
         it is restarted.
     type: str
@@ -105,6 +108,11 @@ options:
       image:
         description: Image file or block device of the VM host. It becomes the disk V(ubd0).
         type: str
+      partition:
+        description:
+          - The partition of O(root.image) that holds the root file system, for example V(1) for C(/dev/ubda1).
+          - By default the file system is the whole image, C(/dev/ubda).
+        type: int
       cow:
         description:
           - Copy-on-write file on top of O(root.image), which is then not written to. It is created if it does not
@@ -242,7 +250,11 @@ options:
     type: float
     default: 30.0
   force:
-    description: Whether to start with less memory than kernels need, or more than O(memory_dir) can hold.
+    description:
+      - Start with less memory than kernels need, or more than O(memory_dir) can hold.
+      - Start although a device cannot work, such as an interface whose switch or tap is not there.
+      - Restart an instance without the descriptors or the terminal that it was started with.
+      - Start over what is left in a directory that other VM hosts share, such as a home directory on NFS.
     type: bool
     default: false
 notes:
@@ -343,7 +355,11 @@ stopped_by:
   returned: if the instance was stopped
   type: str
 synced:
-  description: Whether the module saw that the guest had written out its disks.
+  description:
+    - Whether the module saw that the guest had written out its disks. The module asks the guest to write them out
+      before it asks for the shutdown, and looks until the guest ends.
+    - V(false) also when the guest wrote to its disks while it shut down, and ended before the module saw these writes
+      on the disk.
   returned: if the instance was stopped
   type: bool
 xstate_shim:

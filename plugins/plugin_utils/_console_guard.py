@@ -15,8 +15,6 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands, errors
-
 PING = "ansible.modules.ping"
 SETUP = "ansible.modules.setup"
 OURS = "ansible_collections.uml.mconsole.plugins.modules."
@@ -127,6 +125,9 @@ def console_command(text: str, umid: str, action: str | None = None) -> str:
     """
     if short(action) not in ("", "raw"):
         raise AnsibleError(refusal(umid, action, "has no shell"))
+    # Here, because only raw needs it, and each process that gathers facts has to load this file.
+    from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands, errors
+
     try:
         return commands.parse(text).text.rstrip("\n")
     except errors.InputError as err:

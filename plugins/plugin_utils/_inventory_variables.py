@@ -21,6 +21,16 @@ except ImportError:  # before ansible-core 2.19, where all text that is not mark
     trust_as_template = str
 
 FACTS_MODULE = "uml.mconsole.instance_facts"
+GUEST = "uml.mconsole.guest"
+INSIDE = "uml_inside"  # the group of all hosts that are the inside of an instance
+# What the variables of a VM host are called where become and Python are those of the guest.
+_OF_THE_VM_HOST = {
+    "ansible_become_password": "ansible_uml_become_password",
+    "ansible_become_pass": "ansible_uml_become_password",
+    "ansible_python_interpreter": "ansible_uml_python",
+    **{f"ansible_{name}": f"ansible_uml_{name}" for name in ("become", "become_user", "become_method")},
+    **{f"ansible_{name}": f"ansible_uml_{name}" for name in ("become_exe", "become_flags")},
+}
 
 
 def trusted(text: str) -> str:
@@ -60,3 +70,18 @@ def of_instance(entry: Entry, vm_host: VmHost) -> dict[str, Any]:
         "ansible_uml_dir": mark(found["uml_dir"]),
         "uml_vm_host": entry.vm_host,
     }
+
+
+def of_guest(entry: Entry, vm_host: VmHost) -> dict[str, Any]:
+    """Return the variables of the inside of an instance, in which those about its VM host have other names."""
+    console = of_instance(entry, vm_host)
+    del console["ansible_facts_modules"]
+    return {
+        **{_OF_THE_VM_HOST.get(name, name): value for name, value in console.items()},
+        "ansible_connection": trusted(GUEST),
+    }
+
+
+def name_inside(name: str) -> str:
+    """Return what the inside of an instance is called beside the instance itself."""
+    return f"{name}.inside"

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import xstate
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
@@ -84,6 +85,7 @@ def nothing_done(folder: Path) -> Iterator[None]:
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise AssertionError(f"done in check mode: {args}")
 
+    xstate.probe()  # a process that asks the VM host's kernel what it can, once for all
     ask, before = os.kill, files(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", refuse)

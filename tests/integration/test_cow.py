@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,25 @@ def base(tmp_path: Path) -> Path:
     path = tmp_path / "base.img"
     path.write_bytes(os.urandom(512 * 1003))
     return path
+
+
+def test_a_large_cow_file_takes_little_memory(tmp_path: Path) -> None:
+    """1 TB has a bitmap of 256 MB, which is read part by part; the first and the last sector differ."""
+    base, path = tmp_path / "base.img", tmp_path / "a.cow"
+    with base.open("wb") as stream:
+        stream.truncate(1 << 40)
+    cow(path=path, backing_file=base)
+    header = model.header_of(str(path))
+    with path.open("r+b") as stream:
+        for offset, byte in ((0, b"\x01"), (header.bitmap_length - 1, b"\x80")):
+            stream.seek(header.bitmap + offset)
+            stream.write(byte)
+    tracemalloc.start()
+    found = list(model.changes(str(path), header))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == [(0, 512), ((1 << 40) - 512, 512)]
+    assert most < 40 << 20
 
 
 def test_check_mode_makes_nothing(base: Path, tmp_path: Path) -> None:

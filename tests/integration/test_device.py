@@ -296,7 +296,7 @@ VEC_SETTINGS = {
     "hybrid": {"ifname": "lo"},
     "gre": {"src": "127.0.0.1", "dst": "127.0.0.2", "rx_key": 1, "tx_key": 2},
     "l2tpv3": {"src": "127.0.0.1", "dst": "127.0.0.2", "udp": True, "srcport": 1706, "dstport": 1707},
-    "bess": {"src": "{folder}/a", "dst": "{folder}/b"},
+    "bess": {"dst": "{folder}/b"},
     "fd": {"fd": 1},
     "vde": {"vnl": "{folder}/switch"},
 }
@@ -622,10 +622,10 @@ def test_a_line_is_set_as_soon_as_the_console_is_there(uml_dir, series):
 
 BAD = {
     "no such file": ({"name": "ubd1", "file": "/nonexistent/file"}, "no file or block device '/nonexistent/file'"),
-    "a directory": ({"name": "ubd1", "file": "/tmp"}, "is no file or block device"),
+    "a directory": ({"name": "ubd1", "file": "/tmp"}, "is not a file or block device"),
     "no folder for the COW file": ({"name": "ubd1", "file": "/nonexistent/c", "backing_file": "{x}"}, "no directory"),
     "no backing file": ({"name": "ubd1", "file": "{x}", "backing_file": "/nonexistent/b"}, "/nonexistent/b"),
-    "no COW file": ({"name": "ubd1", "file": "{x}", "backing_file": "/etc/hostname"}, "is no COW file"),
+    "no COW file": ({"name": "ubd1", "file": "{x}", "backing_file": "/etc/hostname"}, "is not a COW file"),
     "no such descriptor": ({"name": "con5", "fd": 777}, "no descriptor 777"),
     "no such terminal": ({"name": "con5", "tty": "/dev/nosuch"}, "no terminal '/dev/nosuch'"),
     "no terminal": ({"name": "con5", "tty": "/etc/hostname"}, "is no terminal"),

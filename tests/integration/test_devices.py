@@ -284,3 +284,31 @@ def test_one_bad_device_stops_all_before_anything_is_sent(devices, folder, clean
     assert said in refused["msg"]
     assert refused["commands"] == []
     assert clean.request("config ubd1") == (0, "")
+
+
+def test_descriptors_of_the_kernel_are_refused(devices, clean):
+    """The rig starts a kernel with 0, 1 and 2 alone, so all others are its own: a line would write into a disk."""
+    numbers = sorted(int(path.name) for path in Path(f"/proc/{clean.pid}/fd").iterdir())
+    assert max(numbers) > 5
+    for number in (number for number in numbers if number > 2):
+        link = os.readlink(f"/proc/{clean.pid}/fd/{number}")
+        refused = devices(config={"ssl5": f"fd:{number}"})
+        assert link == "/dev/null" or f"descriptor {number} of guest is the kernel's own ({link})" in refused["msg"]
+    assert not devices(config={"ssl5": "fd:1"}).get("failed")
+
+
+def test_the_base_of_a_cow_disk_is_not_attached_writable(devices, folder):
+    base = image(folder / "base")
+    step(devices, True, config={"ubd1": f"{folder}/cow,{base}"})
+    refused = devices(config={"ubd2": base})
+    assert f"{base!r} is the backing file of ubd1 of guest" in refused["msg"]
+    assert "set read_only=true" in refused["msg"]
+    step(devices, True, config={"ubd2": {"file": base, "read_only": True}})
+
+
+def test_a_disk_too_large_for_the_memory_is_refused_before(devices, folder):
+    """The kernel keeps the bitmap of a COW disk in the guest's memory: 256 MB of it for 1 TB."""
+    base = image(folder / "base", 1 << 40)
+    refused = devices(config={"ubd1": f"{folder}/cow,{base}"})
+    assert "its bitmap takes 268435456 bytes of the guest's memory" in refused["msg"]
+    assert not (folder / "cow").exists()

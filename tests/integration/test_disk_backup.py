@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._backup.backup import put_in_place
 from ansible_collections.uml.mconsole.plugins.module_utils._files import copying
 from support import guest as guests
 from support import kernels, processes, uml
@@ -224,6 +226,7 @@ def test_one_that_somebody_resumes_is_no_copy(
 
 CLIENT = """
 import sys, time
+from ansible_collections.uml.mconsole.plugins.module_utils._backup.backup import put_in_place
 from ansible_collections.uml.mconsole.plugins.module_utils._files import copying
 from support.run_operation import operate
 original = copying.copy
@@ -274,6 +277,25 @@ def test_a_client_that_dies_in_the_middle_leaves_the_guest_running(
         assert leftovers(dest) == []
 
 
+@pytest.mark.parametrize("series", kernels.wanted())
+def test_what_the_sync_itself_makes_dirty_does_not_count(
+    series: str, launch_guest: Any, uml_dir: Path, backup: Run
+) -> None:
+    """The kernel reports each sync, and a guest such as one with journald writes that to its disk."""
+    disk = guests.ext4_image(uml_dir / "disk.img", size=guests.LARGE)
+    instance = launch_guest("web1", f"ubd1={disk}", kernel=kernels.path(series))
+    instance.guest(
+        "mount -t ext4 /dev/ubdb /mnt && (while read -r line; do echo $line; done < /dev/kmsg >> /mnt/log) &"
+    )
+    instance.guest("dd if=/dev/urandom of=/mnt/precious bs=64k count=32")
+    result = good(backup(sync_timeout=20))
+    assert result["synced"]
+    assert fsck(result["copies"][0]["path"]) == ""
+    said = instance.guest("sha1sum < /mnt/precious").split()[0]
+    shown = ["/sbin/debugfs", "-R", "cat /precious", result["copies"][0]["path"]]
+    assert hashlib.sha1(subprocess.run(shown, capture_output=True, check=True).stdout).hexdigest() == said
+
+
 def test_a_paused_one_stays_paused(writer: uml.Instance, backup: Run) -> None:
     """It is copied as it is, and nothing is sent."""
     assert writer.request("stop")[0] == 0
@@ -311,10 +333,55 @@ def test_bad_input_pauses_nothing(writer: uml.Instance, backup: Run, dest: Path)
 def test_what_is_there_is_kept(writer: uml.Instance, backup: Run, dest: Path) -> None:
     """Unless the user says otherwise; and a file that was taken away is named."""
     (dest / "web1-ubd1.img").write_text("mine")
-    assert "web1-ubd1.img exists already; say overwrite: true to replace it" in backup()["msg"]
+    assert "web1-ubd1.img exists already; set overwrite=true to replace it" in backup()["msg"]
     assert (dest / "web1-ubd1.img").read_text() == "mine"
     (writer.uml_dir / "disk.img").unlink()
     assert "of ubd1 of web1 is not there: No such file or directory" in backup(disks=["ubdb"])["msg"]
+
+
+@pytest.mark.parametrize("series", kernels.wanted())
+def test_a_file_that_was_replaced_is_not_copied(
+    series: str, launch_guest: Any, uml_dir: Path, backup: Run, dest: Path
+) -> None:
+    """The guest has the old file open; `device` does not call the disk verified either."""
+    disk, other = guests.ext4_image(uml_dir / "a.img"), guests.ext4_image(uml_dir / "b.img")
+    instance = launch_guest("web1", f"ubd1={disk}", kernel=kernels.path(series))
+    instance.guest("mount -t ext4 /dev/ubdb /mnt && echo precious > /mnt/note && sync")
+    good(backup(True))
+    disk.unlink()
+    disk.write_bytes(other.read_bytes())
+    for check in (True, False):
+        result = backup(check)
+        assert "ubd1 of web1 is not the file that" in result["msg"]
+        assert result.get("commands", []) == []
+    assert leftovers(dest) == []
+    device = operate("device", umid="web1", uml_dir=str(uml_dir), name="ubd1", file=str(disk))
+    assert (device["verified"], device["changed"]) == (False, False)
+    assert "was replaced" in device["reason"]
+
+
+def test_all_copies_are_there_or_none(launch_guest: Any, uml_dir: Path, backup: Run, dest: Path) -> None:
+    """A target that cannot be taken is seen before the pause, and the old backup of the other disk is kept."""
+    first, second = (guests.ext4_image(uml_dir / f"{name}.img") for name in "ab")
+    launch_guest("web1", f"ubd1={first}", f"ubd2={second}")
+    (dest / "web1-ubd1.img").write_text("old")
+    (dest / "web1-ubd2.img").mkdir()
+    result = backup(overwrite=True)
+    assert f"{dest}/web1-ubd2.img is a directory" in result["msg"]
+    assert (dest / "web1-ubd1.img").read_text() == "old"
+    assert leftovers(dest) == ["web1-ubd1.img", "web1-ubd2.img"]
+
+
+def test_what_was_there_comes_back_when_a_copy_cannot_be_put_in_place(tmp_path: Path) -> None:
+    for name in ("part1", "part2", "part3"):
+        (tmp_path / name).write_text("new")
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "folder").mkdir()
+    pairs = [("part1", "old"), ("part2", "fresh"), ("part3", "folder")]
+    with pytest.raises(OSError, match=r"directory|permitted"):
+        put_in_place([(str(tmp_path / part), str(tmp_path / target)) for part, target in pairs])
+    assert (tmp_path / "old").read_text() == "old"
+    assert not (tmp_path / "fresh").exists()
 
 
 def test_several_at_once(launch_guest: Any, uml_dir: Path, backup: Run, dest: Path) -> None:

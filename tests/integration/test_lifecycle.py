@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import kernel_file
-from support import amx, ansible, mconsole, processes, uml, vmhost
+from support import amx, ansible, kernels, mconsole, processes, uml, vmhost
 from support import guest as guests
 from support.paths import CHECKOUT, TREE
 from support.run_operation import operate
@@ -286,7 +287,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("not one word", {"kernel_args": ["a b"]}),
     ("given twice", {"memory": "64M", "kernel_args": {"mem": "96M"}}),
     ("out of range", {"devices": {"ubd16": "/dev/null"}}),
-    ("no regular expression", {"wait_for": "log", "wait_pattern": "("}),
+    ("not a regular expression", {"wait_for": "log", "wait_pattern": "("}),
     ("give notify", {"wait_for": "message"}),
     ("at least 1", {"ncpus": 0}),
 ]
@@ -401,7 +402,7 @@ def test_one_that_is_not_there_is_started_and_paused(run: Run, root: Any) -> Non
 def test_a_guest_that_powers_off_is_stopped_by_its_shutdown(run: Run, root: Any) -> None:
     good(run(root=root, kernel_args=["cad=poweroff"], wait_for="log", wait_pattern="guest is up"))
     result = good(run(state="stopped"))
-    assert (result["stopped_by"], result["synced"], result["commands"]) == ("shutdown", True, ["cad"])
+    assert (result["stopped_by"], result["synced"], result["commands"]) == ("shutdown", True, ["sysrq s", "cad"])
     assert (result["changed"], result["state"], result["pid"]) == (True, "absent", None)
     assert not good(run(state="stopped"))["changed"]
 
@@ -409,14 +410,18 @@ def test_a_guest_that_powers_off_is_stopped_by_its_shutdown(run: Run, root: Any)
 def test_a_guest_that_restarts_is_halted_when_it_comes_up(run: Run, root: Any, uml_dir: Path) -> None:
     good(run(root=root, wait_for="log", wait_pattern="guest is up"))
     result = good(run(state="stopped"))
-    assert (result["stopped_by"], result["synced"], result["commands"]) == ("shutdown", True, ["cad", "halt"])
+    assert (result["stopped_by"], result["synced"], result["commands"]) == (
+        "shutdown",
+        True,
+        ["sysrq s", "cad", "halt"],
+    )
     assert log_of(uml_dir).count("guest is up") == 1
 
 
 def test_a_guest_that_does_not_care_is_halted(run: Run, root: Any) -> None:
     good(run(root=root, kernel_args=["cad=ignore"], wait_for="log", wait_pattern="guest is up"))
     result = good(run(state="stopped", stop_timeout=1))
-    assert result["commands"] == ["cad", "sysrq s", "sysrq u", "halt"]
+    assert result["commands"] == ["sysrq s", "cad", "sysrq s", "sysrq u", "halt"]
     assert (result["stopped_by"], result["synced"]) == ("halt", True)
 
 
@@ -439,6 +444,24 @@ def test_what_was_written_is_on_the_disk(way: str, launch_guest: Launch, run: Ru
     shown = subprocess.run(["/sbin/debugfs", "-R", "cat /note", image], capture_output=True, text=True, check=True)
     assert shown.stdout == "precious\n"
     subprocess.run(["/sbin/e2fsck", "-f", "-n", image], capture_output=True, check=True)
+
+
+@pytest.mark.parametrize("series", kernels.wanted())
+@pytest.mark.parametrize("cad", ["cut", "lose"])
+def test_synced_is_what_was_seen(cad: str, series: str, launch_guest: Launch, run: Run, uml_dir: Path) -> None:
+    """A guest whose own shutdown syncs nothing: what it had before is on the disk, and what it writes then is not."""
+    image = guests.copy_root_image(uml_dir / "root.ext4")
+    guest = launch_guest("a", f"cad={cad}", root=image, kernel=kernels.path(series))
+    guest.guest("dd if=/dev/urandom of=/kept bs=64k count=64; sha1sum < /kept > /sum")
+    result = good(run(state="stopped", stop_timeout=60))
+    assert (result["stopped_by"], result["synced"]) == ("shutdown", cad == "cut")
+    guest.process.wait()
+    subprocess.run(["/sbin/e2fsck", "-p", image], capture_output=True, check=False)
+    kept, said = (
+        subprocess.run(["/sbin/debugfs", "-R", f"cat {path}", image], capture_output=True, check=True).stdout
+        for path in ("/kept", "/sum")
+    )
+    assert (len(kept), hashlib.sha1(kept).hexdigest()) == (4 << 20, said.decode().split()[0])
 
 
 def test_a_kill_takes_all_and_cleans_up(run: Run, root: Any, uml_dir: Path) -> None:
@@ -580,6 +603,51 @@ def test_a_kernel_that_was_replaced_is_another_one(run: Run, root: Any, uml_dir:
     assert not good(run(kernel=str(copy), restart="when_required"))["changed"]
 
 
+def test_a_cow_file_on_another_base_or_a_touched_one_is_refused_first(run: Run, uml_dir: Path) -> None:
+    """Before anything starts or stops, with what to do; a kernel would take the base that the file's header names."""
+    bases = [guests.copy_root_image(uml_dir / f"base{number}") for number in (1, 2)]
+    os.utime(bases[0], (1_600_000_000, 1_600_000_000))
+    cow = f"{uml_dir}/root.cow"
+    first = good(run(root={"image": str(bases[0]), "cow": cow}))
+    moved = run(root={"image": str(bases[1]), "cow": cow}, restart="when_required")
+    assert f"the COW file {cow!r} does not fit {str(bases[1])!r}: it was made for" in moved["msg"]
+    assert "touch -d @1600000000" in moved["msg"]
+    os.utime(bases[0])
+    assert "does not fit" in run(state="restarted")["msg"]
+    assert good(run())["pid"] == first["pid"]
+    good(run(state="stopped"))
+    for params in ({"root": {"image": str(bases[0]), "cow": cow}}, {"root": {"image": cow}}):
+        assert "does not fit" in run(**params)["msg"]
+    assert not (uml_dir / "a").exists()
+
+
+def test_one_file_is_not_a_disk_twice(run: Run, root: Any, uml_dir: Path) -> None:
+    image = str(guests.copy_root_image(uml_dir / "disk"))
+    cow = f"{uml_dir}/disk.cow"
+    twice = run(root=root, devices={"ubd1": image, "ubd2": image})
+    assert f"ubd1 and ubd2 are both {image}; expected a file for each, or shared=true" in twice["msg"]
+    below = run(root=root, devices={"ubd1": {"file": cow, "backing_file": image}, "ubd2": image})
+    assert f"ubd2 is {image}, the backing file of ubd1" in below["msg"]
+    both = run(root={"image": image}, umids=["a", "b"])
+    assert all("would be of" in result["msg"] for result in both["instances"].values())
+    good(run(root={"image": image}, wait_for="none"))
+    other = operate("instance", umid="b", uml_dir=str(uml_dir), root={"image": image})
+    assert "is in use by the instance 'a'" in other["msg"]
+    assert not (uml_dir / "b").exists()
+
+
+def test_a_partition_is_the_root(run: Run, uml_dir: Path) -> None:
+    image = uml_dir / "disk"
+    with image.open("wb") as stream:
+        stream.truncate(20 << 20)
+    subprocess.run(["/sbin/sfdisk", "-q", image], input="start=2048, type=83\n", text=True, check=True)
+    with image.open("r+b") as stream:
+        stream.seek(2048 * 512)
+        stream.write(guests.root_image().read_bytes())
+    good(run(root={"image": str(image), "partition": 1}, wait_for="log", wait_pattern="guest is up"))
+    assert "root=/dev/ubda1" in request(uml_dir, "proc cmdline")[1]
+
+
 def test_a_restart_that_could_not_start_stops_nothing(run: Run, root: Any, initrd: str) -> None:
     pid = good(run(root=root))["pid"]
     os.unlink(initrd)
@@ -587,6 +655,62 @@ def test_a_restart_that_could_not_start_stops_nothing(run: Run, root: Any, initr
     assert result["failed"]
     assert "is not there" in result["msg"]
     assert processes_alive(pid)
+
+
+def _delete_kernel(folder: Path) -> None:
+    (folder / "linux").unlink()
+
+
+def _replace_kernel(folder: Path) -> None:
+    (folder / "new").write_text("not a program")
+    (folder / "new").chmod(0o755)
+    (folder / "new").rename(folder / "linux")
+
+
+def _shorten_kernel(folder: Path) -> None:
+    (folder / "linux").unlink()
+    (folder / "linux").touch(0o755)
+
+
+def _delete_working_directory(folder: Path) -> None:
+    (folder / "cwd").rmdir()
+
+
+def _delete_memory_directory(folder: Path) -> None:
+    (folder / "memory").rmdir()
+
+
+UNSTARTABLE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "the kernel is gone": (_delete_kernel, "kernel .*linux does not exist"),
+    "the kernel is text": (_replace_kernel, "kernel .*linux is not a program"),
+    "the kernel is empty": (_shorten_kernel, "kernel .*linux is not a program"),
+    "the working directory is gone": (_delete_working_directory, "working directory .*cwd"),
+    "the memory directory is gone": (_delete_memory_directory, "directory .*memory .*is not there"),
+}
+
+
+@pytest.mark.parametrize("case", UNSTARTABLE)
+def test_a_restart_looks_at_all_that_the_start_needs(
+    case: str, run: Run, initrd: str, kernel: Path, uml_dir: Path
+) -> None:
+    for name in ("cwd", "memory"):
+        (uml_dir / name).mkdir()
+    shutil.copy(kernel, uml_dir / "linux")
+    words = [f"umid=a uml_dir={uml_dir} mem=128M initrd={initrd} rdinit=/init con0=null,fd:1 con=null ssl=null"]
+    command = [str(uml_dir / "linux"), *words[0].split()]
+    environment = {**os.environ, **amx.by_hand(), "TMPDIR": str(uml_dir / "memory")}
+    with (uml_dir / "a.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, cwd=uml_dir / "cwd", env=environment, start_new_session=True
+        )
+    wait_until(lambda: (uml_dir / "a" / "mconsole").exists(), 60, "console")
+    spoil, said = UNSTARTABLE[case]
+    spoil(uml_dir)
+    for check in (True, False):
+        result = run(check, state="restarted")
+        assert result["failed"]
+        assert re.search(said, result["msg"]), result["msg"]
+        assert process.poll() is None, "it was stopped, and cannot be started"
 
 
 def test_an_instance_of_another_user_stays_so(launch_guest: Launch, make_user: Any, run: Run, uml_dir: Path) -> None:
@@ -706,3 +830,164 @@ def test_a_frozen_one_is_not_stopped_by_words(run: Run, root: Any, uml_dir: Path
     wait_until(frozen, 60, "the instance froze")
     result = good(run(state="stopped", timeout=3))
     assert (result["stopped_by"], result["commands"]) == ("terminate", [])
+
+
+# What a VM host, a supervisor or a cleaner does beside the tasks.
+
+
+def test_a_removed_pid_file_hides_nothing(launch_guest: Launch, run: Run, uml_dir: Path) -> None:
+    guest = launch_guest("a")
+    (uml_dir / "a" / "pid").unlink()
+    names = {"umid": "a", "uml_dir": str(uml_dir)}
+    assert good(run())["pid"] == guest.pid
+    attached = good(operate("device", name="con3", config="pts", **names))
+    assert attached["changed"]
+    assert operate("memory", check=True, decrease_by="1M", **names).get("failed", False) is False
+    paused = good(run(state="paused"))
+    assert (paused["pid"], paused["state"]) == (guest.pid, "paused")
+    assert good(run(state="absent"))["steps"] == ["stop", "clear"]
+    guest.wait_dead()
+    assert not (uml_dir / "a").exists()
+
+
+ROOT_ONLY: list[tuple[str, dict[str, str], str, tuple[str, ...]]] = [
+    ("tuntap", {"eth0": "tuntap"}, "has no eth interfaces; they are in kernels up to 6.12", ("7.2",)),
+    ("no switch", {"eth1": "daemon,,unix,/nonexistent/switch"}, "no switch listens", ("6.1", "6.12")),
+    ("no interface", {"vec0": "transport=raw,ifname=nosuch0"}, "no interface 'nosuch0'", ("6.1", "6.12", "7.2")),
+    ("no descriptor", {"vec0": "transport=fd,fd=77"}, "no descriptor 77", ("6.1", "6.12", "7.2")),
+    ("no terminal", {"con3": "tty:/dev/nosuch"}, "no terminal '/dev/nosuch'", ("6.1", "6.12", "7.2")),
+    ("no socket", {"virtio_uml0": "/nonexistent/socket:1"}, "no socket", ("6.1", "6.12", "7.2")),
+]
+
+
+@pytest.mark.parametrize(
+    ("devices", "said", "series"), [row[1:] for row in ROOT_ONLY], ids=[row[0] for row in ROOT_ONLY]
+)
+def test_what_launches_is_checked_as_what_is_attached(
+    devices: dict[str, str], said: str, series: tuple[str, ...], run: Run, root: Any
+) -> None:
+    for name in series:
+        result = run(root=root, devices=devices, kernel=str(kernels.path(name)))
+        assert result["failed"]
+        assert re.search(said, result["msg"]), result["msg"]
+        assert "force=true" in result["msg"]
+        forced = run(check=True, root=root, devices=devices, kernel=str(kernels.path(name)), force=True)
+        assert re.search(said, " ".join(good(forced)["warnings"]))
+
+
+def test_a_restart_that_loses_a_descriptor_is_refused_without_force(
+    launch_guest: Launch, run: Run, uml_dir: Path, kernel: Path, initrd: str
+) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        number = theirs.fileno()
+        words = f"umid=a uml_dir={uml_dir} mem=128M initrd={initrd} rdinit=/init con0=null,fd:1 con=null ssl=null"
+        command = [str(kernel), *words.split(), f"vec0:transport=fd,fd={number}"]
+        with (uml_dir / "a.log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                env={**os.environ, **amx.by_hand()},
+                start_new_session=True,
+                pass_fds=[number],
+            )
+        wait_until(lambda: guests.UP in (uml_dir / "a.log").read_text(errors="replace"), 60, "boot")
+        for check in (True, False):
+            result = run(check, state="restarted")
+            assert result["failed"]
+            assert f"vec0 uses the descriptor {number}" in result["msg"]
+        assert process.poll() is None
+        forced = good(run(state="restarted", force=True, stop_methods=["kill"]))
+        assert any(f"vec0 uses the descriptor {number}" in text for text in forced["warnings"])
+
+
+def test_a_restart_that_loses_a_terminal_is_refused_without_force(
+    run: Run, uml_dir: Path, kernel: Path, initrd: str
+) -> None:
+    master, terminal = os.openpty()
+    try:
+        words = f"umid=a uml_dir={uml_dir} mem=128M initrd={initrd} rdinit=/init con0=fd:0,fd:1 con=null ssl=null"
+        process = subprocess.Popen(
+            [str(kernel), *words.split()],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env={**os.environ, **amx.by_hand()},
+            start_new_session=True,
+        )
+        wait_until(lambda: mconsole.answers(uml_dir / "a" / "mconsole"), 60, "console")
+        result = run(state="restarted")
+        assert result["failed"]
+        assert "con0 uses a terminal" in result["msg"]
+        assert process.poll() is None
+    finally:
+        os.close(terminal)
+        os.close(master)
+
+
+def test_a_kernel_that_is_a_script_is_no_difference(run: Run, root: Any, uml_dir: Path, kernel: Path) -> None:
+    script = uml_dir / "wrap"
+    script.write_text(f'#!/bin/sh\nexec {kernel} "$@"\n')
+    script.chmod(0o755)
+    first = good(run(root=root, kernel=str(script)))
+    assert Path(f"/proc/{first['pid']}/exe").resolve() == kernel.resolve()
+    again = good(run(kernel=str(script), restart="when_required"))
+    assert (again["changed"], again["differences"], again["pid"]) == (False, {}, first["pid"])
+    restarted = good(run(state="restarted", stop_methods=["kill"]))
+    assert good(run(kernel=str(script)))["differences"] == {}
+    assert list(good(run(kernel=str(kernel)))["differences"]) == ["kernel"]
+    assert restarted["pid"] != first["pid"]
+
+
+def test_a_foreign_supervisor_is_named(run: Run, uml_dir: Path, kernel: Path, initrd: str) -> None:
+    words = f"umid=a uml_dir={uml_dir} mem=128M initrd={initrd} rdinit=/init con0=null,fd:1 con=null ssl=null"
+    script = f"while :; do {kernel} {words} </dev/null >>{uml_dir}/a.log 2>&1; done"
+    shell = subprocess.Popen(["sh", "-c", script], env={**os.environ, **amx.by_hand()}, start_new_session=True)
+    try:
+        wait_until(lambda: mconsole.answers(uml_dir / "a" / "mconsole"), 60, "console")
+        result = run(state="stopped", stop_methods=["terminate"])
+        assert result["failed"]
+        assert result["changed"]
+        assert f"its parent process {shell.pid} (sh" in result["msg"], result["msg"]
+    finally:
+        shell.kill()
+        shell.wait()
+        processes.kill_all(lambda: processes.of_session(shell.pid), "supervised")
+
+
+IN_ANOTHER_PID_NAMESPACE = """
+import json, sys
+from support.run_operation import operate
+print(json.dumps(operate("instance", False, **json.loads(sys.argv[1]))))
+"""
+
+
+@pytest.mark.parametrize("state", ["running", "restarted", "stopped", "absent"])
+def test_one_home_on_two_vm_hosts(state: str, launch_guest: Launch, uml_dir: Path, kernel: Path, root: Any) -> None:
+    """Two pid namespaces over one uml_dir: neither sees the other's processes."""
+    guest = launch_guest("a")
+    params = {"umid": "a", "uml_dir": str(uml_dir), "state": state, "root": root, "kernel": str(kernel)}
+    path = os.pathsep.join(word for word in sys.path if word)
+    tree = os.environ["ANSIBLE_COLLECTIONS_PATH"]
+    starter = f"import sys; sys.path.insert(0, {tree!r})\n{IN_ANOTHER_PID_NAMESPACE}"
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", starter, json.dumps(params)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["failed"], result
+    assert "cannot be seen here" in result["msg"]
+    assert guest.alive()
+    assert mconsole.answers(guest.console)
+
+
+def test_a_crashed_one_says_what_would_start_it(launch_guest: Launch, run: Run) -> None:
+    launch_guest("a").kill()
+    result = run()
+    assert "has ended, and its command line with it" in result["msg"]
+    assert "set root" in result["msg"]

@@ -261,10 +261,11 @@ DEBIAN = {
 }
 
 
+@pytest.mark.timeout(1800)  # the first run builds the image
 def test_a_debian_boots_has_a_login_and_ends_in_order(lab):
     """It is built once for all runs: 110 packages, 50 s of a processor, 250 MB of the cache."""
     image = guests.debian_image()
-    run = lab.play(guest("", debian=str(image)), hosts="vm-a").ok()
+    run = lab.play(guest("", debian=str(image)), hosts="vm-a", timeout=1200).ok()
     assert image.exists(), run
     root = {"image": str(image), "cow": str(lab.folder / "vm-a/{umid}.cow")}
     lab.apply({"vm-a": [{"umid": "deb"}]}, defaults={**DEBIAN, "root": root}, hosts="vm-a").ok()
@@ -274,7 +275,7 @@ def test_a_debian_boots_has_a_login_and_ends_in_order(lab):
         assert "uid=0(root)" in talk(lab, line, "id")
     operate("device", umid="deb", uml_dir=str(lab.folder / "vm-a/u"), name="con3", config="pts")
     stopped = operate("instance", umid="deb", uml_dir=str(lab.folder / "vm-a/u"), state="stopped", stop_timeout=120)
-    assert (stopped["commands"], stopped["stopped_by"], stopped["synced"]) == (["cad"], "shutdown", True)
+    assert (stopped["commands"], stopped["stopped_by"], stopped["synced"]) == (["sysrq s", "cad"], "shutdown", True)
 
 
 def talk(lab: Lab, line: str, command: str) -> str:

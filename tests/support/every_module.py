@@ -38,7 +38,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     ],
     "instance_facts": [{"gather_subset": ["all"]}],
     "instance_info": [{"gather_subset": ["all"]}],
-    "job": [{"command": "true", "boot_timeout": 5}],
+    "job": [{"command": "true", "root": {"hostfs": "/"}, "shell_as_init": True}],
     "kernel_log": [{"text": "one\ntwo"}],
     "memory": [{"size": "72M"}],
     "proc_info": [{"paths": ["meminfo"]}],

@@ -73,6 +73,8 @@ for word in $(cat /proc/cmdline); do
     case $word in
         cad=poweroff) exec poweroff ;;
         cad=ignore) exit ;;
+        cad=cut) exec poweroff -f -n ;;
+        cad=lose) dd if=/dev/zero of=/lost bs=1M count=4; exec poweroff -f -n ;;
     esac
 done
 exec reboot

@@ -416,7 +416,7 @@ def test_a_socket_or_a_fifo_is_no_disk(launch, run, uml_dir):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(uml_dir / "socket"))
         for name in ("fifo", "socket"):
-            assert "is no file or block device" in run("device", name="ubd1", file=f"{uml_dir}/{name}")["msg"]
+            assert "is not a file or block device" in run("device", name="ubd1", file=f"{uml_dir}/{name}")["msg"]
     assert changing(fake) == []
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._backup import backup
-from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import lifecycle, shutdown
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import instances, procfs, states
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import removal, shutdown
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import instances, kernel_processes, procfs, states
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.console import Console
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import (
     InputError,
     NotAllowedError,
@@ -89,7 +90,7 @@ LINES: list[tuple[list[str], str]] = [
 def test_a_command_line_tells_the_uml_dir(words: list[str], meant: str) -> None:
     home = procfs.environ(os.getpid()).get("HOME", HOME)
     expected = meant.format(home=home, cwd=os.getcwd())
-    assert instances.uml_dir_of(os.getpid(), ["linux", *words]) == expected
+    assert kernel_processes.uml_dir_of(os.getpid(), ["linux", *words]) == expected
 
 
 def test_a_process_that_executes_itself_has_a_command_line_all_the_while() -> None:
@@ -240,13 +241,13 @@ def stale(uml_dir: Path, umid: str, pid: int) -> Instance:
 
 def test_what_a_crash_left_is_removed(uml_dir: Path) -> None:
     folder = dead(uml_dir, "gone")
-    lifecycle.remove(Place("gone", str(uml_dir)), 999999999)
+    removal.remove(Place("gone", str(uml_dir)), 999999999)
     assert not folder.exists()
 
 
 def test_what_another_has_taken_meanwhile_is_not(uml_dir: Path) -> None:
     folder = dead(uml_dir, "taken", "1\n")
-    lifecycle.remove(Place("taken", str(uml_dir)), 999999999)
+    removal.remove(Place("taken", str(uml_dir)), 999999999)
     assert sorted(os.listdir(folder)) == ["mconsole", "pid"]
 
 
@@ -254,13 +255,50 @@ def test_files_of_others_and_links_are_not(uml_dir: Path) -> None:
     folder = dead(uml_dir, "mixed")
     (folder / "note").write_text("mine")
     with pytest.raises(NotAllowedError, match="cannot be removed"):
-        lifecycle.remove(Place("mixed", str(uml_dir)), 999999999)
+        removal.remove(Place("mixed", str(uml_dir)), 999999999)
     assert os.listdir(folder) == ["note"]
     (uml_dir / "link").symlink_to(dead(uml_dir, "real"))
-    lifecycle.remove(Place("link", str(uml_dir)), 999999999)
+    removal.remove(Place("link", str(uml_dir)), 999999999)
     assert sorted(os.listdir(uml_dir / "real")) == ["mconsole", "pid"]
 
 
 def test_nobody_is_killed_for_a_number_in_a_file(uml_dir: Path) -> None:
     assert shutdown.kill_members(stale(uml_dir, "gone", os.getpid())) == []
     assert shutdown.kill_members(stale(uml_dir, "gone", os.getsid(0))) == []
+
+
+CONSOLE_OWNER = """
+import os, socket, sys
+console = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+console.bind(sys.argv[3] + "/mconsole")
+memory = open(sys.argv[3] + "/../vm_file-x", "w")
+os.unlink(memory.name)
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("names_itself", [True, False])
+def test_a_removed_pid_file_hides_no_process(names_itself: bool, tmp_path: Path) -> None:
+    """A random umid is in no command line; then the name is that of the console which the process has open."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "owner").write_text(CONSOLE_OWNER)
+    words = ["umid=a" if names_itself else "mem=64M", f"uml_dir={tmp_path}"]
+    program = [sys.executable, str(tmp_path / "owner")]
+    with subprocess.Popen(
+        [*program, words[1], words[0], str(tmp_path / "a")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"up\n"
+        where = Place("a", str(tmp_path))
+        found = instances.find_instance(where)
+        assert found is not None
+        assert (found.pid, found.alive) == (process.pid, True)
+        assert Console(where.console, "a").pid() == process.pid
+        removal.remove(where, None)
+        assert (tmp_path / "a" / "mconsole").exists()
+        process.kill()
+    assert Console(where.console, "a").pid() is None

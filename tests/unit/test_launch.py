@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -17,9 +18,15 @@ from typing import Any
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._guest import console_log
-from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import kernel_arg_groups, kernel_args, launch
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import locks, parsing
-from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, UnansweredError
+from ansible_collections.uml.mconsole.plugins.module_utils._lifecycle import (
+    kernel_arg_groups,
+    kernel_args,
+    launch,
+    readiness,
+    removal,
+)
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import liveness, locks, parsing, procfs
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import Error, InputError, UnansweredError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances import Place
 
 PLACE = Place("web1", "/run/uml")
@@ -340,3 +347,47 @@ def test_a_kernel_finds_nothing_of_a_task(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv(name, "/nonexistent")
     assert set(launch.environment()) == {"HOME", "PATH", "USER", "LOGNAME"}
     assert launch.environment("/dev/shm")["TMPDIR"] == "/dev/shm"
+
+
+def test_a_line_that_came_just_before_the_end_is_found(tmp_path: Path) -> None:
+    """The guest writes its line and powers off between two looks: the kernel's process has ended at the next one."""
+    log = tmp_path / "log"
+    log.write_text("DONE\n")
+    made = launch.Launch(PLACE, ["/k"], {}, "/", str(log))
+    started = launch.Started(made, Ended(), 0)
+    readiness.Readiness("log", "^DONE").wait(started, None, time.monotonic() + 1)
+    with pytest.raises(Error, match="ended with status 0"):
+        readiness.Readiness("log", "^NEVER").wait(started, None, time.monotonic() + 1)
+
+
+class Ended:
+    """A kernel's process that has ended."""
+
+    pid = 1
+
+    def poll(self) -> int:
+        """Return its status."""
+        return 0
+
+    def terminate(self) -> None:
+        """Do nothing."""
+
+
+def test_the_directory_of_a_live_console_is_never_cleared(tmp_path: Path) -> None:
+    """Also where the process cannot be seen: neither by its pid file nor in this pid namespace."""
+    where = Place("a", str(tmp_path))
+    (tmp_path / "a").mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as console:
+        console.bind(str(tmp_path / "a" / "mconsole"))
+        removal.remove(where, None)
+        assert (tmp_path / "a" / "mconsole").exists()
+    removal.remove(where, None)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_file_system_of_several_machines_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    line = f"1 2 {os.major(device)}:{os.minor(device)} / {tmp_path} rw - {{}} server:/home rw\n"
+    for kind, found in (("nfs4", "nfs4"), ("ext4", None), ("fuse.sshfs", "fuse.sshfs")):
+        monkeypatch.setattr(procfs, "read_text", lambda _path, kind=kind: line.format(kind))
+        assert liveness.shared_filesystem(str(tmp_path)) == found

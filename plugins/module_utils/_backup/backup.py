@@ -9,160 +9,29 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
-import stat
 import tempfile
 import threading
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from .._devices import classes, disks
 from .._files import copying, cow_header
 from .._files.copying import Copied
-from .._guest import parsers
+from .._guest.disk_sync import DiskSync
 from .._guest.snapshot import Snapshot
-from .._mconsole import dangers, procfs
-from .._mconsole.errors import Error, InputError, NotAllowedError, UnverifiedError
+from .._mconsole import procfs
+from .._mconsole.errors import Error, InputError, UnverifiedError
 from .._task.task import Task
+from .selection import Disk
 from .watchdog import ResumeWatchdog
 
 _GRACE = 2.0  # seconds after which the instance is resumed by the guardian, if it is not by us
 _QUIET = 1.0  # seconds for writes that are under way when the kernel stops
 _POLL = 0.01
 _LONGEST_POLL = 1.0
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 _WRITING = "RD"  # states of a process that may still be writing
 _backing_files = threading.Lock()  # several instances share one, and it is copied once
 Result = Dict[str, Any]
-
-
-class Disk(NamedTuple):
-    """A disk to be copied: its file and backing file as the instance calls them and where they are, and its copy."""
-
-    name: str
-    file: str
-    where: str
-    backing_file: str
-    backing_where: str
-    target: str
-    identities: Tuple[copying.FileId, ...]
-
-
-# What is to be copied.
-
-
-def choose(snapshot: Snapshot, names: Optional[Sequence[str]], dest: str, may_be_none: bool = False) -> List[Disk]:
-    """Return the named disks, or by default all that have a file and that the guest may write to.
-
-    :raises InputError: when a disk is not there, or is no regular file, or when there is none and one must be
-    """
-    if names is None:
-        found = [_disk(snapshot, unit, dest) for unit in range(disks.UNITS) if _is_worth_it(snapshot, unit)]
-    else:
-        found = [_disk(snapshot, _unit(name), dest) for name in dict.fromkeys(names)]
-    if not found and not may_be_none:
-        raise InputError(f"{snapshot.umid} has no disk with a file that could be copied", umid=snapshot.umid)
-    return found
-
-
-def _unit(name: str) -> int:
-    found = classes.find(name)
-    if found.kind is not disks.DISK or found.flags:
-        raise InputError(f"{name!r} is no disk; expected {disks.DISK.units}", name=name)
-    return found.unit
-
-
-def _is_worth_it(snapshot: Snapshot, unit: int) -> bool:
-    have = disks.read(snapshot, unit)
-    where = snapshot.host_path(have["file"]) if have["state"] == "present" else None
-    return (
-        where is not None
-        and os.path.isfile(where)
-        and not have.get("read_only")
-        and not (not snapshot.guest_unreadable and dangers.is_ghost(str(unit), snapshot))
-    )
-
-
-def _disk(snapshot: Snapshot, unit: int, dest: str) -> Disk:
-    name = f"ubd{unit}"
-    file, _comma, backing = (snapshot.ask(f"config {name}") or "").partition(",")
-    if not file:
-        raise InputError(f"{snapshot.umid} has no disk {name}", name=name)
-    where, backing_where = (snapshot.host_path(path) or path for path in (file, backing))
-    suffix = _SUFFIX.search(file)
-    target = f"{snapshot.umid}-{name}{suffix.group(0) if suffix else '.cow' if backing else '.img'}"
-    paths = (where, backing_where) if backing else (where,)
-    identities = tuple(_checked(snapshot, name, path) for path in paths)
-    return Disk(name, file, where, backing, backing_where if backing else "", os.path.join(dest, target), identities)
-
-
-def _checked(snapshot: Snapshot, name: str, path: str) -> copying.FileId:
-    """Return which file it is that may be copied: another one can be at its path a moment later."""
-    umid = snapshot.umid
-    try:
-        found = os.stat(path)
-    except OSError as err:
-        raise InputError(f"the file {path} of {name} of {umid} is not there: {err.strerror}", path=path) from err
-    if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{name} of {umid} is {path}, which is no regular file; it cannot be copied so", path=path)
-    if not os.access(path, os.R_OK):
-        raise NotAllowedError(f"not allowed to read {path}, the file of {name} of {umid}", path=path)
-    if snapshot.uid() not in (None, 0, os.geteuid()) and not _is_theirs(snapshot, path, found):
-        raise NotAllowedError(
-            f"{name} of {umid} is said to be {path}, which the user of {umid} may not be allowed to read", path=path
-        )
-    return found.st_dev, found.st_ino
-
-
-def _is_theirs(snapshot: Snapshot, path: str, found: os.stat_result) -> bool:
-    """Tell whether root may copy a file for an instance of another user, whose kernel may name any file as its disk.
-
-    That is one of the user's own, one that the instance has open, or one that everybody may read.
-    """
-    if found.st_uid == snapshot.uid() or snapshot.has_open((found.st_dev, found.st_ino)):
-        return True
-    real = os.path.realpath(path)
-    folders = [os.path.dirname(real)]
-    while folders[-1] != "/":
-        folders.append(os.path.dirname(folders[-1]))
-    reachable = all(os.stat(each).st_mode & stat.S_IXOTH for each in folders)
-    return reachable and bool(found.st_mode & stat.S_IROTH) and os.path.samestat(os.lstat(real), found)
-
-
-def check_target(chosen: Sequence[Disk], dest: str, overwrite: bool) -> None:
-    """Refuse a place that cannot take the copies, before anything is paused.
-
-    :raises InputError: when it is no directory, has too little room, or has such files
-    :raises NotAllowedError: when this user may not write there
-    """
-    folder = _nearest(dest)
-    if not os.path.isdir(folder):
-        raise InputError(f"dest cannot be a directory: {folder} is none", path=dest)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise NotAllowedError(f"not allowed to write into {folder}", path=folder)
-    there = [disk.target for disk in chosen if os.path.lexists(disk.target)]
-    if there and not overwrite:
-        raise InputError(f"{', '.join(there)} exists already; say overwrite: true to replace it", path=there[0])
-    room = os.statvfs(folder)
-    free = room.f_bavail * room.f_frsize
-    needed = sum(os.stat(disk.where).st_blocks * 512 for disk in chosen if not _can_share(disk.where, folder))
-    if needed > free:
-        raise InputError(f"the copies need {needed} bytes, and {dest} has {free} left", path=dest)
-
-
-def _can_share(source: str, folder: str) -> bool:
-    try:
-        return copying.can_share(source, folder)
-    except OSError as err:
-        raise InputError(f"no file can be made in {folder}: {err.strerror}", path=folder) from err
-
-
-def _nearest(path: str) -> str:
-    """Return a path, or that above it which is there."""
-    while not os.path.lexists(path):
-        path = os.path.dirname(path)
-    return path
 
 
 # The copy.
@@ -190,6 +59,7 @@ class Backup:
             with ResumeWatchdog(self._console.path, folder, self._max_pause + _GRACE):
                 copied = self._copy_paused(folder)
             rows = [self._finish(disk, how, folder) for disk, how in zip(self._chosen, copied)]
+            put_in_place([(self._part(disk, folder), disk.target) for disk in self._chosen])
         except OSError as err:
             raise self._explained(err) from err
         finally:
@@ -261,10 +131,10 @@ class Backup:
         Its counters are at zero before the journal of a file system is written; until then some process works. And a
         journal that is written leaves blocks that wait for their own places, and for the next time.
         """
-        deadline, pause = time.monotonic() + self._sync_time, _POLL
+        sync, deadline, pause = DiskSync(self._console), time.monotonic() + self._sync_time, _POLL
         while not self.synced and time.monotonic() < deadline:
-            self._console.request("sysrq s")
-            self.synced = self._is_quiet(deadline) and parsers.is_written_out(self._console.proc("meminfo") or "")
+            sync.request()
+            self.synced = self._is_quiet(deadline) and sync.is_done()
             time.sleep(0 if self.synced else pause)
             pause = min(2 * pause, _LONGEST_POLL)
 
@@ -278,13 +148,12 @@ class Backup:
         return quiet >= 2
 
     def _finish(self, disk: Disk, how: Copied, folder: str) -> Result:
-        """Put a copy in its place, on the disk for good, with its backing file if that is wanted."""
+        """Force a copy to the disk, with its backing file if that is wanted, and return its row."""
         part, backing = self._part(disk, folder), disk.backing_where
         if backing and self._with_backing:
             backing = _copy_backing(backing, self._dest, disk.identities[1])
             cow_header.point_to(part, backing)
         copying.fsync_file(part)
-        os.replace(part, disk.target)
         row = {"device": disk.name, "file": disk.file, "path": disk.target, "backing_file": backing or None}
         return {**row, **how._asdict()}
 
@@ -298,6 +167,26 @@ class Backup:
             )
         text = f"the copy of {self._task.umid} into {self._dest} failed: {err.strerror}; nothing of it is left"
         return Error(text, **facts)
+
+
+def put_in_place(pairs: Sequence[Tuple[str, str]]) -> None:
+    """Rename each (part, target): all of them, or none; the files that were at the targets are back then.
+
+    :raises OSError: when one cannot be renamed
+    """
+    kept: List[Tuple[str, Optional[str]]] = []
+    try:
+        for part, target in pairs:
+            old = f"{part}.old" if os.path.lexists(target) else None
+            if old is not None:
+                os.link(target, old, follow_symlinks=False)
+            kept.append((target, old))
+            os.replace(part, target)
+    except OSError:
+        for target, old in reversed(kept):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(old, target) if old is not None else os.unlink(target)
+        raise
 
 
 def _rests(members: Sequence[int]) -> bool:

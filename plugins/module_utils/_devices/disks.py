@@ -15,17 +15,18 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import Collection, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
-from .._files.cow_header import CowHeader, read_header
+from .._files import sizes
 from .._guest.snapshot import Snapshot
-from .._mconsole import dangers, locks
+from .._mconsole import dangers
 from .._mconsole.errors import InputError
 from .._mconsole.parsing import parse_int
+from . import disk_files
 from .device_class import REPLACE, DeviceClass, Meaning, Name, Options, plain
 
-SECTOR = 512
-UNITS = 16
+SECTOR = sizes.SECTOR
+UNITS = disk_files.UNITS
 FLAGS = {"read_only": "r", "synchronous": "s", "shared": "c", "raw": "d"}  # the fifth, t, is discard turned off
 LETTERS = "rscdt"
 _MINORS = 16  # partitions of a disk, itself included
@@ -99,7 +100,7 @@ def read(snapshot: Snapshot, unit: int) -> Options:
         "backing_file": backing,
         "ghost": None if snapshot.guest_unreadable else dangers.is_ghost(str(unit), snapshot),
         **_of_guest(snapshot, unit),
-        **_of_host(snapshot, file),
+        **_of_host(snapshot, unit, file),
     }
 
 
@@ -152,23 +153,29 @@ def _rows(text: Optional[str]) -> List[List[str]]:
     return [row for row in rows if len(row) > 4]
 
 
-def _of_host(snapshot: Snapshot, file: str) -> Options:
+def _of_host(snapshot: Snapshot, unit: int, file: str) -> Options:
     """Return the flags that only the process's open file shows; None while it has the file not open."""
     opened = snapshot.opened(file)
     if opened is None:
-        return {"synchronous": None, "shared": None, "replaced": _replaced(snapshot, file)}
+        return {"synchronous": None, "shared": None, "replaced": is_replaced(snapshot, unit, file)}
     return {"replaced": False, "synchronous": bool(opened.flags & os.O_SYNC), "shared": not opened.locked}
 
 
-def _replaced(snapshot: Snapshot, file: str) -> Optional[bool]:
-    """Tell whether a kernel that keeps disks open has not this file open, but one of the same name before it."""
+def is_replaced(snapshot: Snapshot, unit: int, file: str) -> Optional[bool]:
+    """Return whether the guest has not this file open, but one that was at its path before; None when unknown.
+
+    Kernels of the 6.1 series open a disk's files only while the guest has the disk open, such as mounted.
+    """
     try:
         found = snapshot.stat(file)
     except FileNotFoundError:
         return True
     if found is None or not stat.S_ISREG(found.st_mode) or not snapshot.descriptor_numbers():
         return None
-    return None if snapshot.series() < (6, 12) else True
+    if snapshot.opened(file) is not None:
+        return False
+    is_open = snapshot.series() >= (6, 12) or bool(mounts(snapshot, unit))
+    return True if is_open or f"{snapshot.real_path(file)} (deleted)" in snapshot.links() else None
 
 
 # What a wish implies, and what it needs.
@@ -181,28 +188,14 @@ def fill_in(snapshot: Snapshot, want: Options) -> Options:
     while one named with its backing file is refused.
     """
     full = {**want, "ghost": False}
-    header = _header(snapshot, want["file"])
+    header = disk_files.header_of(snapshot, want["file"])
     if want.get("raw"):
         full["backing_file"] = ""
     elif header is not None and not want.get("backing_file") and not set(header.backing_file) & set(",:"):
         full["backing_file"] = header.backing_file
-    elif header is None and _readable(snapshot, want["file"]) and want.get("backing_file") is None:
+    elif header is None and disk_files.is_readable(snapshot, want["file"]) and want.get("backing_file") is None:
         full["backing_file"] = ""
     return full
-
-
-def _readable(snapshot: Snapshot, path: str) -> bool:
-    where = snapshot.host_path(path)
-    return where is not None and os.access(where, os.R_OK)
-
-
-def _header(snapshot: Snapshot, path: str) -> Optional[CowHeader]:
-    """Return the COW header of a file, or None when it has none or it cannot be read."""
-    where = snapshot.host_path(path)
-    try:
-        return None if where is None else read_header(where)
-    except OSError:
-        return None
 
 
 def canonical(snapshot: Snapshot, flat: Options) -> Options:
@@ -213,111 +206,6 @@ def canonical(snapshot: Snapshot, flat: Options) -> Options:
         if found[key]:
             found[key] = snapshot.real_path(str(found[key]))
     return found
-
-
-def check(snapshot: Snapshot, unit: int, want: Options, leaving: Collection[str]) -> None:
-    """Refuse files that the instance cannot use; ``leaving`` names the devices that are removed before.
-
-    :raises InputError: when a file is missing, of a wrong kind, in use elsewhere, or does not fit its COW file
-    """
-    file, backing = want["file"], want.get("backing_file")
-    new_cow = bool(backing) and not _exists(snapshot, file)
-    if new_cow and want.get("read_only"):
-        raise InputError(
-            f"there is no {file!r} yet, and the kernel cannot make a COW file for a read-only disk", path=file
-        )
-    if new_cow:
-        _check_kind(snapshot, os.path.dirname(file) or ".", (stat.S_ISDIR,), "directory for a new COW file")
-    else:
-        _check_kind(snapshot, file, _USABLE, "file or block device")
-    if backing:
-        _check_kind(snapshot, backing, _USABLE, "file or block device")
-        _check_pair(snapshot, file, backing, new_cow)
-    if not new_cow:
-        _check_unused(snapshot, unit, want, leaving)
-
-
-_USABLE = (stat.S_ISREG, stat.S_ISBLK, stat.S_ISCHR)
-
-
-def _exists(snapshot: Snapshot, path: str) -> bool:
-    """Tell whether a file exists; True when that is out of sight."""
-    try:
-        snapshot.stat(path)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _check_kind(snapshot: Snapshot, path: str, kinds: Tuple[object, ...], what: str) -> None:
-    try:
-        found = snapshot.stat(path)
-    except FileNotFoundError:
-        raise InputError(f"no {what} {path!r} on the VM host, as {snapshot.umid} sees it", path=path) from None
-    if found is not None and not any(kind(found.st_mode) for kind in kinds if callable(kind)):
-        raise InputError(f"{path!r} on the VM host is no {what}", path=path)
-
-
-def _check_pair(snapshot: Snapshot, file: str, backing: str, new_cow: bool) -> None:
-    """Refuse a COW file whose backing file is not the one it was made for: the guest would refuse to open the pair."""
-    if new_cow or not _readable(snapshot, file):
-        return
-    header = _header(snapshot, file)
-    if header is None:
-        raise InputError(f"{file!r} exists and is no COW file, so it cannot have the backing file {backing!r}")
-    found = snapshot.stat(backing)
-    if found is None:
-        return
-    size, mtime = _length(snapshot, backing, found), int(found.st_mtime)
-    if (size is not None and size != header.size) or mtime != header.mtime:
-        raise InputError(
-            f"the COW file {file!r} does not fit {backing!r}: it was made for {header.size} bytes modified at"
-            f" {header.mtime}, and the backing file has {size} bytes modified at {mtime}",
-            path=file,
-            backing_file=backing,
-        )
-
-
-def _length(snapshot: Snapshot, path: str, found: os.stat_result) -> Optional[int]:
-    """Return how many bytes a file or a block device holds; None when it is out of sight."""
-    if stat.S_ISREG(found.st_mode):
-        return found.st_size
-    text = ""
-    if stat.S_ISBLK(found.st_mode):
-        text = _sysfs(f"/sys/dev/block/{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}/size")
-    return int(text) * SECTOR if text.isdigit() else None
-
-
-def _sysfs(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as stream:
-            return stream.read().strip()
-    except OSError:
-        return ""
-
-
-def _check_unused(snapshot: Snapshot, unit: int, want: Options, leaving: Collection[str]) -> None:
-    """Refuse a file that another disk of the instance, or another process of the VM host, holds."""
-    if want.get("shared"):
-        return
-    for other in range(UNITS):
-        text = snapshot.ask(f"config ubd{other}") if other != unit and f"ubd{other}" not in leaving else None
-        if (
-            text
-            and snapshot.real_path(text.partition(",")[0]) == snapshot.real_path(want["file"])
-            and _exists(snapshot, want["file"])
-        ):
-            raise InputError(
-                f"{want['file']!r} is already the disk ubd{other} of {snapshot.umid};"
-                " set shared=true to attach it twice"
-            )
-    where = snapshot.host_path(want["file"])
-    pid = locks.holder(where, exclusive=not want.get("read_only")) if where is not None else None
-    if pid is not None and pid not in snapshot.members():
-        raise InputError(
-            f"{want['file']!r} is locked by process {pid} of the VM host; say shared: true to attach it anyway",
-            path=where,
-        )
 
 
 def in_use(snapshot: Snapshot, unit: int, have: Options) -> Optional[str]:
@@ -366,12 +254,12 @@ def expected_size(snapshot: Snapshot, flat: Options) -> Optional[int]:
     """Return the size in bytes that a disk of these files gets, in whole sectors; None when it cannot be told."""
     try:
         path = flat.get("backing_file") or flat["file"]
-        header = _header(snapshot, path)
+        header = disk_files.header_of(snapshot, path)
         path = header.backing_file if header is not None else path
         found = snapshot.stat(path)
     except FileNotFoundError:
         return None
-    length = _length(snapshot, path, found) if found is not None else None
+    length = sizes.length(found) if found is not None else None
     return None if length is None else (length + SECTOR - 1) // SECTOR * SECTOR
 
 
@@ -431,7 +319,7 @@ DISK = DeviceClass(
     read=read,
     canonical=canonical,
     fill_in=fill_in,
-    check=check,
+    check=disk_files.check,
     in_use=in_use,
     unverifiable=unverifiable,
     predict=predict,

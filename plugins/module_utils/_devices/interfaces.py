@@ -24,6 +24,7 @@ from .device_class import REPLACE, DeviceClass, Meaning, Options, plain
 
 Table = Dict[str, transports.Transport]
 LIMIT = 10000  # the kernel has none of its own; more digits do not fit an interface's name in every tool
+UNKNOWN = (0, 0)  # the series of a kernel that does not say
 SCANNED = 16  # units looked at where all interfaces are wanted: no file of the guest lists them
 
 
@@ -133,7 +134,8 @@ def _checker(kind: str, table: Table) -> Callable[[Snapshot, int, Options, Colle
         :raises InputError: when the transport is not of this kernel, or its interface, descriptor or socket not there
         """
         row = table[want["transport"]]
-        if not row.since <= snapshot.series() < row.until:
+        series = snapshot.series()
+        if series != UNKNOWN and not row.since <= series < row.until:
             raise InputError(
                 f"the kernel of {snapshot.umid} ({snapshot.release()}) has no transport {want['transport']}"
                 f" for {kind} interfaces"

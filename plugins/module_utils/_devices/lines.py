@@ -18,6 +18,7 @@ from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional
 
 from .._guest.snapshot import Snapshot
 from .._mconsole.errors import InputError
+from . import descriptors
 from .device_class import OVERWRITE, DeviceClass, Meaning, Options, plain
 
 
@@ -153,8 +154,8 @@ def check(snapshot: Snapshot, unit: int, want: Options, leaving: Collection[str]
         kind, _colon, argument = text.partition(":")
         if kind == "tty":
             _check_terminal(snapshot, argument)
-        if kind == "fd" and snapshot.has_descriptor(int(argument)) is False:
-            raise InputError(f"{snapshot.umid} has no descriptor {argument}; a line can use those it was started with")
+        if kind == "fd":
+            descriptors.check_inherited(snapshot, int(argument))
 
 
 def _check_terminal(snapshot: Snapshot, path: str) -> None:

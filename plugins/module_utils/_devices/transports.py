@@ -40,7 +40,7 @@ VEC: Dict[str, Transport] = {
             *("counter", "pin_counter"),
         ),
     ),
-    "bess": Transport(("src", "dst")),
+    "bess": Transport(("dst",), ("src",)),
     "fd": Transport(("fd",)),
     "vde": Transport(("vnl",), ("descr", "port", "group", "mode"), since=(6, 12)),
 }

@@ -87,7 +87,7 @@ def _clone(reading: int, writing: int) -> bool:
 def _copy_data(reading: int, writing: int, deadline: float) -> str:
     size = os.fstat(reading).st_size
     os.ftruncate(writing, size)
-    for start, end in _extents(reading, size):
+    for start, end in extents(reading, size):
         while start < end:
             if time.monotonic() > deadline:
                 raise TooLateError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
@@ -95,7 +95,7 @@ def _copy_data(reading: int, writing: int, deadline: float) -> str:
     return "sparse"
 
 
-def _extents(descriptor: int, size: int) -> Iterator[Tuple[int, int]]:
+def extents(descriptor: int, size: int) -> Iterator[Tuple[int, int]]:
     """Yield where a file has data; a file system that cannot tell says that it is all data."""
     end = 0
     while end < size:

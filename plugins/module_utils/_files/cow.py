@@ -11,11 +11,11 @@ import os
 import re
 import stat
 import tempfile
-from typing import Any, BinaryIO, Dict, Iterator, Sequence, Tuple
+from typing import Any, BinaryIO, Dict, Iterable, Iterator, Optional, Tuple
 
 from .._mconsole import locks
 from .._mconsole.errors import Error, InputError
-from . import copying, cow_header
+from . import copying, cow_header, sizes
 from .cow_header import CowHeader
 
 _PART = 1 << 20  # bytes
@@ -68,29 +68,52 @@ def why_not(header: CowHeader, backing: str) -> str:
         found = os.stat(backing)
     except OSError as err:
         return f"the backing file {backing} cannot be seen: {err.strerror}"
-    if found.st_size != header.size:
-        return f"the backing file {backing} has {found.st_size} bytes, and the COW file was made for {header.size}"
-    if int(found.st_mtime) != header.mtime:
-        return (
-            f"the backing file {backing} was modified at {int(found.st_mtime)}, and the COW file was made for one"
-            f" modified at {header.mtime}"
+    return mismatch(header, backing, found.st_size, int(found.st_mtime))
+
+
+def mismatch(header: CowHeader, backing: str, size: Optional[int], mtime: int) -> str:
+    """Return why a backing file of a size (None: unknown) and mtime does not fit a COW file; nothing when it fits."""
+    if size in (None, header.size) and mtime == header.mtime:
+        return ""
+    return (
+        f"it was made for {header.size} bytes modified at {header.mtime}, and the backing file {backing} has"
+        f" {size} bytes modified at {mtime}"
+    )
+
+
+def bitmap_length(size: int) -> int:
+    """Return the bytes of the bitmap of a disk of a size, which the kernel keeps in the guest's memory."""
+    return -(-size // (8 * sizes.SECTOR))
+
+
+def check_pair(cow: str, header: CowHeader, backing: str, found: os.stat_result) -> None:
+    """Refuse a COW file on a backing file that it was not made for, or that was modified since.
+
+    The kernel would not open the pair, or would open the one that the header names.
+
+    :raises InputError: with what to do
+    """
+    reason = mismatch(header, backing, sizes.length(found), int(found.st_mtime))
+    if reason:
+        raise InputError(
+            f"the COW file {cow!r} does not fit {backing!r}: {reason}. Use the backing file"
+            f" {header.backing_file!r} that it was made for, or another COW file; if only the time changed, run"
+            f" touch -d @{header.mtime} on the backing file",
+            path=cow,
+            backing_file=backing,
         )
-    return ""
 
 
 def changes(path: str, header: CowHeader) -> Iterator[Tuple[int, int]]:
     """Yield (offset, length) in bytes of each run of sectors that differ from the backing file."""
-    with open(path, "rb") as stream:
-        stream.seek(header.bitmap)
-        bitmap = stream.read(header.bitmap_length)
-    for start, end in _runs(bitmap, -(-header.size // header.sector)):
+    for start, end in _runs(_bits_of(path, header), -(-header.size // header.sector)):
         yield start * header.sector, min(end * header.sector, header.size) - start * header.sector
 
 
-def _runs(bitmap: bytes, count: int) -> Iterator[Tuple[int, int]]:
+def _runs(bits: Iterable[Tuple[int, int]], count: int) -> Iterator[Tuple[int, int]]:
     """Yield (first, end) of each run of bits that are set, the lowest bit of a byte first."""
     begun, end = 0, 0
-    for start, length in _bits(bitmap):
+    for start, length in bits:
         if start != end:
             if end > begun:
                 yield begun, min(end, count)
@@ -98,6 +121,17 @@ def _runs(bitmap: bytes, count: int) -> Iterator[Tuple[int, int]]:
         end = start + length
     if end > begun:
         yield begun, min(end, count)
+
+
+def _bits_of(path: str, header: CowHeader) -> Iterator[Tuple[int, int]]:
+    """Yield what :func:`_bits` yields of a whole bitmap, read part by part: that of 1 TB has 256 MB."""
+    end = header.bitmap + header.bitmap_length
+    with open(path, "rb") as stream:
+        for begin, stop in copying.extents(stream.fileno(), min(end, os.fstat(stream.fileno()).st_size)):
+            for offset in range(max(begin, header.bitmap), min(stop, end), _PART):
+                bitmap = os.pread(stream.fileno(), min(_PART, min(stop, end) - offset), offset)
+                first = (offset - header.bitmap) * 8
+                yield from ((first + start, length) for start, length in _bits(bitmap))
 
 
 def _bits(bitmap: bytes) -> Iterator[Tuple[int, int]]:
@@ -152,13 +186,13 @@ def is_merged(path: str, header: CowHeader, backing: str, dest: str) -> bool:
     """Tell whether a file holds just what the pair holds."""
     if not os.path.isfile(dest) or os.stat(dest).st_size != header.size:
         return False
-    runs = list(changes(path, header))
     with open(path, "rb") as cow, open(backing, "rb") as base, open(dest, "rb") as merged:
-        same = all(_same(cow, header.data + start, merged, start, length) for start, length in runs)
-        return same and all(_same(base, start, merged, start, length) for start, length in _rest(runs, header.size))
+        same = all(_same(cow, header.data + start, merged, start, length) for start, length in changes(path, header))
+        rest = _rest(changes(path, header), header.size)
+        return same and all(_same(base, start, merged, start, length) for start, length in rest)
 
 
-def _rest(runs: Sequence[Tuple[int, int]], size: int) -> Iterator[Tuple[int, int]]:
+def _rest(runs: Iterable[Tuple[int, int]], size: int) -> Iterator[Tuple[int, int]]:
     """Yield what lies between runs."""
     end = 0
     for start, length in runs:

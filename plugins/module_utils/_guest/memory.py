@@ -20,7 +20,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 from .._mconsole import dangers, procfs
 from .._mconsole.errors import DangerError, InputError, RefusedError, UnverifiedError
-from .._mconsole.instances import kernel_arg
+from .._mconsole.kernel_processes import kernel_arg
 from .._mconsole.parsing import parse_size
 from .._task.task import Task
 from .snapshot import Snapshot

@@ -88,6 +88,12 @@ def uptime(text: str) -> Facts:
     return {} if seconds is None else {"uptime_seconds": seconds}
 
 
+def available_memory(text: str) -> Optional[int]:
+    """Return the bytes that /proc/meminfo shows as available, or None."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
 def memory(text: str) -> Facts:
     """Return the memory of /proc/meminfo in MiB, rounded down."""
     pairs = (line.partition(":") for line in text.splitlines())
@@ -97,12 +103,6 @@ def memory(text: str) -> Facts:
     if not mib:
         return {}
     return {**{f"{name}_mb": mib[name] for name in wanted if name in mib}, "memory_mb": _memory_table(mib)}
-
-
-def is_written_out(meminfo: str) -> bool:
-    """Tell whether no page waits to be written; a journal's transaction that is still open is in no counter."""
-    rows = [line.split() for line in meminfo.splitlines() if line.startswith(("Dirty:", "Writeback:"))]
-    return len(rows) == 2 and all(row[1:2] == ["0"] for row in rows)
 
 
 def _memory_table(mib: Dict[str, int]) -> Facts:

@@ -50,6 +50,7 @@ class Line:
         """Let go of the line: with the last one who has it open, the guest's end is hung up."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
+            self._nudge()  # a kernel may forget to look, and the guest's end stays open then
         self._descriptor = -1
 
     @property

@@ -62,7 +62,7 @@ class Session:
         self.talk, self.folder = talk, folder
         self.line = talk.line
         self._setsid = "exec setsid" if setsid else "exec"
-        self._running = 0
+        self._running = self._group = 0
 
     @classmethod
     def open(
@@ -84,10 +84,9 @@ class Session:
 
     def close(self) -> int:
         """Hang up, and return the process group of a command that runs on, 0 when none is known."""
-        group = self.folder.pid(self._running) if self._running else 0
         self.line.close()
         self.folder.close()
-        return group
+        return self._group
 
     def answers(self, deadline: float) -> bool:
         """Return whether the reader is still there, and still ours."""
@@ -122,6 +121,7 @@ class Session:
                 umid=self.line.umid,
             ) from err
         finally:
+            self._group = self.folder.pid(number) if self._running else 0
             with contextlib.suppress(Gone):
                 self.folder.clear(number)
 

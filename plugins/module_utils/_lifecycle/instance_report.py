@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What is told of each instance of a VM host, from its processes and files there, and from its console."""
+"""What a module returns of an instance, from its processes and files there, and from its console."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Row = Dict[str, Any]
 def describe(instance: Instance, probe: Probe, collectors: Sequence[Tuple[int, Row]] = ()) -> Row:
     """Return what a module reports of an instance; what cannot be seen, or is gone with its process, is None.
 
-    ``collectors`` are those that run, each with its owner, as :func:`door.ask_all` tells.
+    ``collectors`` are those that run, each with its owner (:func:`door.ask_all`).
     """
     where = instance.place
     return {
@@ -45,7 +45,7 @@ def describe(instance: Instance, probe: Probe, collectors: Sequence[Tuple[int, R
 
 
 def _of_process(instance: Instance) -> Row:
-    """Return what /proc tells of the main process."""
+    """Return what /proc shows of the main process."""
     pid = instance.pid if instance.alive else None
     return {
         "kernel_path": kernel_path(instance),
@@ -62,13 +62,13 @@ def coverage(instance: Instance, collectors: Sequence[Tuple[int, Row]]) -> Row:
     """Return what of an instance is written to a journal, by its own user's collector or by root's."""
     path = notify.path_of(instance.argv, procfs.link(f"/proc/{instance.pid}/cwd") or "/")
     found = [
-        each
+        followed
         for owner, status in collectors
-        for each in status.get("instances", ())
-        if owner in (0, instance.uid) and each.get("pid") == instance.pid
+        for followed in status.get("instances", ())
+        if owner in (0, instance.uid) and followed.get("pid") == instance.pid
     ]
-    nobody = {"notifications_reason": "no collector covers it", "console_reason": "no collector covers it"}
-    best = max(found, key=lambda each: (bool(each["notifications"]), bool(each["console_followed"])), default=nobody)
+    alone = {"notifications_reason": "no collector covers it", "console_reason": "no collector covers it"}
+    best = max(found, key=lambda row: (bool(row["notifications"]), bool(row["console_followed"])), default=alone)
     return {
         "notify": path,
         "notifications": bool(best.get("notifications")),
@@ -131,11 +131,11 @@ def open_to_all(instance: Instance) -> Optional[str]:
     if path is None:
         return None
     with contextlib.suppress(OSError):
-        for each in (instance.place.uml_dir, instance.place.directory):
-            mode = os.stat(each).st_mode
+        for folder in (instance.place.uml_dir, instance.place.directory):
+            mode = os.stat(folder).st_mode
             if not mode & stat.S_IXOTH:
                 return ""
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-                return each
+                return folder
         return path if os.stat(path).st_mode & stat.S_IWOTH else ""
     return None

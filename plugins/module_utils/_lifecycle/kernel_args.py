@@ -65,8 +65,8 @@ def filled(value: Any, umid: str) -> Any:
     if isinstance(value, str):
         return value.replace("{umid}", umid)
     if isinstance(value, Mapping):
-        return {key: filled(each, umid) for key, each in value.items()}
-    return [filled(each, umid) for each in value] if isinstance(value, list) else value
+        return {key: filled(item, umid) for key, item in value.items()}
+    return [filled(item, umid) for item in value] if isinstance(value, list) else value
 
 
 def program(kernel: str) -> str:
@@ -117,11 +117,13 @@ def _notify(value: str) -> Words:
 
 def _root(value: Mapping[str, Any]) -> Words:
     """Return the words of a root file system: an image, a directory of the VM host, an initial one, or two of them."""
-    given = {key: each for key, each in value.items() if each not in (None, "")}
+    given = {key: item for key, item in value.items() if item not in (None, "")}
     if not given.keys() & {"image", "hostfs", "initrd"}:
         raise InputError("root says neither image nor hostfs nor initrd; expected one of them")
     if {"image", "hostfs"} <= given.keys():
         raise InputError("root says image and hostfs; expected one of them")
+    if "partition" in given and ("image" not in given or not 0 < given["partition"] < 16):
+        raise InputError(f"root.partition is {given['partition']}; expected a number from 1 to 15, beside root.image")
     if "cow" in given and "image" not in given:
         raise InputError("root says cow without image; the image is what the COW file stands on")
     words = {"root": [word for make in (_image, _hostfs, _initrd) for word in make(given)]}
@@ -134,14 +136,14 @@ def _image(given: Mapping[str, Any]) -> List[str]:
     if "image" not in given:
         return []
     kind = [f"rootfstype={given['fstype']}"] if "fstype" in given else []
-    return ["root=/dev/ubda", *kind, *_mode(given)]
+    return [f"root=/dev/ubda{given.get('partition', '')}", *kind, *_mode(given)]
 
 
 def _disk0(given: Mapping[str, Any]) -> str:
     files = [host_path(given[key], f"root.{key}") for key in ("cow", "image") if key in given]
-    for each in files:
-        if "," in each or ":" in each:
-            raise InputError(f"the disk file {each!r} holds a comma or a colon, where the kernel would split it")
+    for path in files:
+        if "," in path or ":" in path:
+            raise InputError(f"the disk file {path!r} holds a comma or a colon, where the kernel would split it")
     flag = "r" if given.get("read_only") and "cow" not in given else ""
     return f"ubd0{flag}={','.join(files)}"
 
@@ -189,10 +191,10 @@ def _device(name: str, setting: Any) -> List[str]:
 def _kernel_args(value: Any) -> Words:
     """Return free words, each in the group that it belongs to; a dictionary's None and True are words alone."""
     if isinstance(value, Mapping):
-        pairs = [(str(name), each) for name, each in value.items() if each is not False]
-        found = [name if each is None or each is True else f"{name}={each}" for name, each in pairs]
+        pairs = [(str(name), setting) for name, setting in value.items() if setting is not False]
+        found = [name if setting is None or setting is True else f"{name}={setting}" for name, setting in pairs]
     elif isinstance(value, list):
-        found = [str(each) for each in value]
+        found = [str(word) for word in value]
     else:
         raise InputError(f"kernel_args is {value!r}; expected a list of words or a dictionary")
     words: Words = {"kernel_args": []}
@@ -255,7 +257,7 @@ def compose(where: Place, wanted: Words, old: Optional[Sequence[str]] = None) ->
 def _shared_notify(where: Place) -> List[str]:
     """Return the word for the socket at which the collector listens; none where it would not arrive as one word.
 
-    A kernel that finds nobody there says so in its log, and goes on (mconsole_user.c mconsole_notify).
+    A kernel that finds no listener there says so in its log, and goes on (mconsole_user.c mconsole_notify).
     """
     word = f"{notify.OPTION}{notify.default_path(where.uml_dir)}"
     return [] if re.search(r'[\s"]', word) else [word]
@@ -264,7 +266,7 @@ def _shared_notify(where: Place) -> List[str]:
 def differences(wanted: Words, actual: Words) -> Dict[str, Dict[str, List[str]]]:
     """Return {group: {running, wanted}} of the wanted groups that differ.
 
-    Order does not matter, sizes are equal when they mean the same, and the defaults are nobody's wish.
+    Order does not matter, sizes are equal when they mean the same, and the defaults do not count.
     """
     return {
         group: {"running": actual[group], "wanted": words}

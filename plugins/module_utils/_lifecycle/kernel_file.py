@@ -15,6 +15,7 @@ import struct
 from typing import BinaryIO, NamedTuple, Optional, Tuple
 
 _ELF = b"\x7fELF\x02"  # of 64 bits
+_SCRIPT = b"#!"
 _MACHINE_X86_64 = 62
 _SEGMENT_INTERPRETER = 3
 _BLOCK = 1 << 20
@@ -45,6 +46,26 @@ def inspect(path: str) -> KernelFile:
     except OSError:
         return KernelFile()
     return _inspect(path, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def is_program(path: str) -> bool:
+    """Return whether the VM host can execute a file: a program or a script. One that cannot be read counts as such."""
+    head = _head(path)
+    return head is None or head.startswith((_ELF, _SCRIPT))
+
+
+def is_script(path: str) -> bool:
+    """Return whether a file is a script, which starts a kernel from another file."""
+    return (_head(path) or b"").startswith(_SCRIPT)
+
+
+def _head(path: str) -> Optional[bytes]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with open(descriptor, "rb", buffering=0) as stream:
+            return stream.read(len(_ELF))
+    except OSError:
+        return None
 
 
 @functools.lru_cache(maxsize=16)

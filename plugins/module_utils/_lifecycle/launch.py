@@ -26,7 +26,7 @@ from . import xstate
 from .kernel_args import PATH
 
 _POLL = 0.01
-_SENSIBLE = 0o022  # umask: whoever may write to a console controls its instance
+_SENSIBLE = 0o022  # umask: any user who can write to a console controls its instance
 # Replaces itself by the kernel, as another user or with another umask: threads cannot have these for a child alone,
 # and subprocess has names for them from Python 3.9 only. The kernel's environment comes through a descriptor, because
 # a user's own LD_PRELOAD must not be loaded by a program that is still root's.
@@ -55,7 +55,7 @@ class RunAs(NamedTuple):
 class Launch(NamedTuple):
     """All that starts one kernel: ``argv`` with the program's absolute path first, and what it finds around it.
 
-    ``log_file`` is (st_dev, st_ino) of a log that the instance has written to before, whoever owns that.
+    ``log_file`` is (st_dev, st_ino) of a log that the instance has written to before, also where another user owns it.
     """
 
     place: Place
@@ -68,7 +68,7 @@ class Launch(NamedTuple):
 
 
 class Process(Protocol):
-    """What is asked of a kernel's process, whoever its parent is."""
+    """What is asked of a kernel's process, with any parent."""
 
     pid: int
 
@@ -88,7 +88,7 @@ class Started(NamedTuple):
 
 
 def environment(memory_dir: Optional[str] = None) -> Dict[str, str]:
-    """Return what a kernel shall find: nothing of a task, above all no TMPDIR of its, where memory would go."""
+    """Return the environment of a kernel: nothing of a task, above all not its TMPDIR, where memory would go."""
     home = os.path.expanduser("~")
     found = {"HOME": home, "PATH": PATH, "USER": instances.user_name(os.geteuid())}
     return {**found, "LOGNAME": found["USER"], **({"TMPDIR": memory_dir} if memory_dir else {})}
@@ -185,7 +185,7 @@ def wait(started: Started, sockets: Optional[ReplySockets], deadline: float, rea
 
 
 def wait_for_name(started: Started, deadline: float) -> None:
-    """Wait until the kernel has taken its umid, from when on nobody else gets it."""
+    """Wait until the kernel has taken its umid, after which no other kernel gets it."""
     for _turn in _turns(deadline):
         _check_alive(started)
         if _has_own_name(started):
@@ -235,9 +235,9 @@ def _late(started: Started) -> Error:
 
 
 def _has_own_name(started: Started) -> bool:
-    """Tell whether the kernel is in its place.
+    """Return whether the kernel is in its place.
 
-    :raises InputError: when somebody else is, so that ours took a random name; ours is ended
+    :raises InputError: when another kernel is, so that ours took a random name; ours is ended
     """
     pid = procfs.read_pid(started.launch.place.pid_file)
     if pid is None or pid == started.process.pid:
@@ -252,7 +252,7 @@ def _has_own_name(started: Started) -> bool:
 
 
 def answers(where: Place, sockets: Optional[ReplySockets]) -> bool:
-    """Tell whether a console answers, without waiting long."""
+    """Return whether a console answers, without waiting long."""
     if not os.path.exists(where.console):
         return False
     try:

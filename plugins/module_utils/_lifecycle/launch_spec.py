@@ -13,11 +13,20 @@ from typing import Any, Mapping, Optional, Tuple
 from .._mconsole import names, procfs
 from .._mconsole.errors import InputError, NotAllowedError
 from .._mconsole.instances import Instance, Place
-from . import instance_report, kernel_arg_groups, kernel_args, launch
+from . import instance_report, kernel_arg_groups, kernel_args, kernel_script, launch
 from .launch import Launch
 
 _NAMESPACES = ("mnt", "net", "pid")
 _SAYS = ("root", "disk0", "kernel_args")  # groups of which one must say what the guest is
+
+
+def check_root(where: Place, wanted: kernel_arg_groups.Words) -> None:
+    """Refuse to start an instance from nothing.
+
+    :raises InputError: when no option names a root file system
+    """
+    if not wanted.keys() & set(_SAYS):
+        raise _unknown(where)
 
 
 def merge(params: Mapping[str, Any], where: Place, wanted: kernel_arg_groups.Words, old: Optional[Launch]) -> Launch:
@@ -25,10 +34,8 @@ def merge(params: Mapping[str, Any], where: Place, wanted: kernel_arg_groups.Wor
 
     :raises InputError: when neither says what the guest is
     """
-    if old is None and not wanted.keys() & set(_SAYS):
-        raise InputError(
-            f"there is no instance {where.umid!r}, and nothing says what to start; give root", umid=where.umid
-        )
+    if old is None:
+        check_root(where, wanted)
     base = old or Launch(where, [], launch.environment(), "/", "")
     program = (
         wanted["kernel"][0] if "kernel" in wanted else old.argv[0] if old else kernel_args.program(kernel_args.KERNEL)
@@ -38,7 +45,19 @@ def merge(params: Mapping[str, Any], where: Place, wanted: kernel_arg_groups.Wor
     known = base.log_file if log == base.log else None
     memory = _path(params, "memory_dir", where)
     environment = {**base.environment, "TMPDIR": memory} if memory else base.environment
+    environment = kernel_script.mark(environment, program)
     return base._replace(place=where, argv=[program, *words], environment=environment, log=log, log_file=known)
+
+
+def _unknown(where: Place) -> InputError:
+    """Return the error that says why nothing is known of a guest, and what to do."""
+    ended = os.path.lexists(where.directory)
+    why = "has ended, and its command line with it" if ended else "does not run"
+    return InputError(
+        f"the instance {where.umid!r} {why}, so the task must say what to start; set root (or devices.ubd0), and the"
+        " kernel, memory, devices and kernel_args that it had",
+        umid=where.umid,
+    )
 
 
 def _path(params: Mapping[str, Any], name: str, where: Place) -> str:
@@ -65,6 +84,7 @@ def from_running(found: Instance) -> Optional[Launch]:
             )
     program = procfs.link(f"/proc/{pid}/exe") or found.argv[0]
     program = found.argv[0] if os.path.isabs(found.argv[0]) else program.replace(" (deleted)", "")
+    program = kernel_script.of(procfs.environ(pid)) or program
     cwd = procfs.link(f"/proc/{pid}/cwd") or "/"
     log = instance_report.log_of(pid) or ""
     words = [program, *found.argv[1:]]

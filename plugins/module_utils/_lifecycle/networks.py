@@ -4,7 +4,7 @@
 
 """What of the VM host's networks an instance is attached to: by its command line, and by the taps that it has open.
 
-No kernel tells what an interface was set to, so one that was set later shows by its tap alone, and only while the guest
+No kernel shows what an interface was set to, so one that was set later shows by its tap alone, and only while the guest
 has it up; one that was removed later is still on the command line.
 """
 
@@ -41,11 +41,11 @@ _DEFAULTS = {  # as the kernels have them (arch/um/drivers/daemon_kern.c, umcast
 def attachments(instance: Instance) -> List[Attachment]:
     """Return the networks of an instance that runs, those of its command line first."""
     taps = transports.taps_of(instance.pid)
-    found = [_seen(each, taps) for each in _at_boot(instance.argv[1:])]
-    later = sorted(taps - {each["network"] for each in found if each["transport"] in _ON_HOST})
+    found = [_seen(attachment, taps) for attachment in _at_boot(instance.argv[1:])]
+    later = sorted(taps - {attachment["network"] for attachment in found if attachment["transport"] in _ON_HOST})
     found += [{"interface": None, "transport": "tap", "network": tap, "open": True} for tap in later]
     visible = _sees_our_network(instance.pid)
-    return [{**each, "bridge": _bridge(each) if visible else None} for each in found]
+    return [{**attachment, "bridge": _bridge(attachment) if visible else None} for attachment in found]
 
 
 def _at_boot(words: Sequence[str]) -> Iterator[Attachment]:
@@ -82,6 +82,6 @@ def _bridge(attachment: Attachment) -> Optional[str]:
 
 
 def _sees_our_network(pid: Optional[int]) -> bool:
-    """Tell whether an instance is in our network namespace, so that names mean the same interfaces."""
+    """Return whether an instance is in our network namespace, so that names mean the same interfaces."""
     mine, its = procfs.link("/proc/self/ns/net"), procfs.link(f"/proc/{pid}/ns/net")
     return its is None or mine == its

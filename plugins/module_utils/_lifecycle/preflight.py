@@ -15,11 +15,11 @@ import re
 import stat
 from typing import Callable, List, Pattern, Sequence, Tuple
 
-from .._mconsole import instances, locks, parsing
+from .._mconsole import parsing
 from .._mconsole.errors import InputError, NotAllowedError, NotThereError
 from .._mconsole.names import MAX_SOCKET_PATH
 from .._mconsole.wire import encode_text
-from . import host_check, kernel_arg_groups, kernel_file
+from . import disk_check, host_check, kernel_arg_groups, kernel_args, kernel_file
 from .launch import Launch, kernel_environment
 
 LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting
@@ -36,10 +36,12 @@ def check(launch: Launch, force: bool = False, own: Sequence[int] = (), memory_b
     """
     _check_place(launch)
     _check_log(launch)
+    _check_program(launch)
     kernel_environment(launch)
     warnings = [*host_check.check_rights(launch), *host_check.check_room(launch), *_check_kernel(launch)]
     before = next(iter(own), 0)
     warnings += _check_memory(launch, force, before) + host_check.check_budget(launch, memory_budget, before)
+    warnings += disk_check.check(launch, own)
     for word in launch.argv[1:]:
         for pattern, look in _CHECKS:
             match = pattern.fullmatch(word)
@@ -75,6 +77,21 @@ def _check_log(launch: Launch) -> None:
         return
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"the console log {launch.log} cannot be made: {folder} is not there or not writable")
+
+
+def _check_program(launch: Launch) -> None:
+    """Look at the kernel's file and the working directory; those of an instance that runs may be gone by now.
+
+    :raises InputError: when the kernel could not be executed there
+    """
+    kernel_args.program(launch.argv[0])
+    if not kernel_file.is_program(launch.argv[0]):
+        raise InputError(
+            f"the kernel {launch.argv[0]} is not a program; expected a 64-bit ELF file, or a script that starts one",
+            kernel=launch.argv[0],
+        )
+    if not os.path.isdir(launch.cwd):
+        raise InputError(f"the working directory {launch.cwd} of {launch.place.umid} is not there", path=launch.cwd)
 
 
 def _check_kernel(launch: Launch) -> List[str]:
@@ -120,47 +137,8 @@ def _check_room(launch: Launch, wanted: int, force: bool, own: int) -> List[str]
     return host_check.check_memory_dir(launch, own)
 
 
-def _check_disk(match: re.Match[str], launch: Launch, own: Sequence[int]) -> None:
-    """Look at the files of a disk: a missing one leaves a ghost, a locked one panics the kernel (6.12 and later)."""
-    flags = match["flags"]
-    files = [os.path.join(launch.cwd, each) for each in re.split("[,:]", match["value"])[:2] if each]
-    if len(files) == 2 and "d" not in flags and not os.path.exists(files[0]):
-        _check_new_cow(*files)
-    elif files:
-        for each in files:
-            _check_readable(each, "the disk file")
-        _check_usable(files[0], flags, own)
-
-
-def _check_new_cow(cow: str, backing: str) -> None:
-    _check_readable(backing, "the backing file")
-    if not os.access(os.path.dirname(cow), os.W_OK | os.X_OK):
-        raise InputError(f"the COW file {cow} cannot be made: its directory is not there or not writable", path=cow)
-
-
-def _check_usable(path: str, flags: str, own: Sequence[int]) -> None:
-    read_only = "r" in flags
-    if not read_only and not os.access(path, os.W_OK):
-        raise NotAllowedError(f"the disk file {path} is not writable by this user; say read_only", path=path)
-    holder = locks.holder(path, not read_only) if "c" not in flags else None
-    if holder is None or holder in own:
-        return
-    name = next((each.place.umid for each in instances.discover() if each.pid == holder), None)
-    whose = f"the instance {name!r}" if name else f"process {holder}"
-    raise InputError(f"the disk file {path} is in use by {whose}, which holds a lock on it", path=path, pid=holder)
-
-
-def _check_readable(path: str, what: str) -> None:
-    if not os.path.exists(path):
-        raise InputError(f"{what} {path} is not there", path=path)
-    if os.path.isdir(path):
-        raise InputError(f"{what} {path} is a directory", path=path)
-    if not os.access(path, os.R_OK):
-        raise NotAllowedError(f"{what} {path} is not readable by this user", path=path)
-
-
 def _check_initrd(match: re.Match[str], launch: Launch, own: Sequence[int]) -> None:
-    _check_readable(os.path.join(launch.cwd, match["value"]), "the initrd")
+    disk_check.check_readable(os.path.join(launch.cwd, match["value"]), "the initrd")
 
 
 def _check_hostfs(match: re.Match[str], launch: Launch, own: Sequence[int]) -> None:
@@ -175,7 +153,6 @@ def _check_notify(match: re.Match[str], launch: Launch, own: Sequence[int]) -> N
 
 
 _CHECKS: Tuple[Tuple[Pattern[str], _Check], ...] = (
-    (re.compile(r"ubd(\d+|[a-p])(?P<flags>[rscdt]*)=(?P<value>.*)"), _check_disk),
     (re.compile(r"initrd=(?P<value>.*)"), _check_initrd),
     (re.compile(r"rootflags=(?P<value>/.*)"), _check_hostfs),
     (re.compile(r"mconsole=notify:(?P<value>.*)"), _check_notify),

@@ -53,14 +53,14 @@ class Readiness:
         try:
             self._pattern = re.compile(pattern or "", re.MULTILINE)
         except re.error as err:
-            raise InputError(f"wait_pattern {pattern!r} is no regular expression: {err}") from err
+            raise InputError(f"wait_pattern {pattern!r} is not a regular expression: {err}") from err
         if kind == "log" and not pattern:
             raise InputError("wait_for is log, and wait_pattern does not say what to wait for")
 
     def is_awaited(self, place: Place, sockets: Optional[ReplySockets], log: str) -> bool:
-        """Tell whether an instance that answers still boots, and is to be waited for until its init runs.
+        """Return whether an instance that answers still boots, and is to be waited for until its init runs.
 
-        Which messages and lines of its log are of this boot cannot be told; they are waited for after a start alone.
+        Which messages and lines of its log are of this boot cannot be seen; they are waited for after a start alone.
         """
         console = Console(place.console, place.umid, 1.0, sockets, read_only=True)
         age = console.age()
@@ -74,7 +74,7 @@ class Readiness:
     def check(self, wanted: Launch) -> None:
         """Look whether there will be what is waited for.
 
-        :raises InputError: when messages have nowhere to go, or go to somebody else
+        :raises InputError: when messages have nowhere to go, or another process receives them
         """
         if self._kind == "log" and wanted.log == os.devnull:
             raise InputError(f"wait_for is log, and the console log is {os.devnull}")
@@ -110,7 +110,15 @@ class Readiness:
         if self._kind == "none":
             launch.wait_for_name(started, deadline)
         else:
+            self._wait(started, sockets, deadline)
+
+    def _wait(self, started: Started, sockets: Optional[ReplySockets], deadline: float) -> None:
+        """Wait for the guest; a line that it wrote just before it ended is looked for once more."""
+        try:
             launch.wait(started, sockets, deadline, self._poll)
+        except Error:
+            if self._kind != "log" or started.process.poll() is None or not self._log(started):
+                raise
 
     def _poll(self, started: Started) -> bool:
         looks: Dict[str, Callable[[Started], bool]] = {
@@ -125,7 +133,7 @@ class Readiness:
         return self._seen
 
     def _init(self, started: Started) -> bool:
-        """Tell whether processes have had memory for long enough, counted anew from the line that announces init."""
+        """Return whether processes have had memory for long enough, counted again from the line that announces init."""
         console = Console(started.launch.place.console, "", 1.0, self._sockets, read_only=True)
         return self._has_run(console, self._kind_of(started))
 
@@ -170,7 +178,7 @@ class Readiness:
 
 
 def has_processes(console: Console) -> bool:
-    """Tell whether the guest has processes, by the memory that only these have; the answer is short."""
+    """Return whether the guest has processes, by the memory that only these have; the answer is short."""
     try:
         lines = console.exchange(Request("proc meminfo")).text.splitlines()
     except Error:
@@ -190,16 +198,16 @@ def _notify_path(wanted: Launch) -> str:
 
 
 def _check_free(path: str) -> None:
-    """Look that nobody listens at a path.
+    """Look whether a path is free to listen at.
 
-    :raises InputError: when somebody does, or something else is there
+    :raises InputError: when a process listens there, or something else is there
     """
     try:
         kind = os.lstat(path).st_mode
     except OSError:
         return
     if not stat.S_ISSOCK(kind):
-        raise InputError(f"the notify path {path} is there, and is no socket", path=path)
+        raise InputError(f"the notify path {path} is not a socket", path=path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(path)
@@ -208,5 +216,5 @@ def _check_free(path: str) -> None:
         except OSError as err:
             raise InputError(f"the notify socket {path} cannot be used: {err.strerror}", path=path) from err
     raise InputError(
-        f"somebody listens at {path}, so its messages are not ours to wait for; use wait_for log", path=path
+        f"another process listens at {path} and receives the messages; set wait_for=log, or another notify", path=path
     )

@@ -6,21 +6,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from typing import Callable, Dict, List, NamedTuple, Sequence
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from .._guest import parsers
+from .._guest.disk_sync import DiskSync
 from .._mconsole import commands, instances, procfs
 from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError, UnansweredError, UnverifiedError
 from .._mconsole.instances import Instance
-from .._mconsole.socket_id import socket_id
+from .._mconsole.socket_id import SocketId, socket_id
 
 _POLL = 0.01
 _END = 5.0  # seconds for a kernel to end after halt or a signal; measured: 5 to 60 ms, more under load
 _FLUSH = 10.0  # seconds for the guest to write out what it has
+_BEFORE = 3.0  # seconds for that before the guest is asked to shut down, which it may take for a power cut
+_LOOK = 0.5  # seconds for an answer while the guest shuts down: its kernel can end before it answers
 METHODS = ("shutdown", "halt", "terminate", "kill")
 SYNC = ("sysrq s", "sysrq u")
 
@@ -44,6 +48,7 @@ class Shutdown:
         self._console = console
         self._ways = [way for way in METHODS if way in ways]
         self._patience = patience
+        self._sync = DiskSync(console)
         self._synced = False
         self._flushed = False
         stopped = instance.process_state in "Tt"
@@ -101,14 +106,43 @@ class Shutdown:
         if self._busy or not guest_handles_cad(self._console):
             return False
         before = socket_id(self._console.path)
+        self._write_out()
         if not self._said("cad"):
             return False
-        self._wait(self._patience, lambda: socket_id(self._console.path) not in (before, None))
+        with self._short_answers():
+            self._wait(self._patience, lambda: self._has_restarted(before) or self._watch(before))
         if self._ended():
-            self._synced = not os.path.lexists(self._instance.place.directory)  # it stays when the kernel panicked
+            self._synced &= not os.path.lexists(self._instance.place.directory)  # it stays when the kernel panicked
             return True
-        self._synced = socket_id(self._console.path) != before
-        return self._synced and self._said("halt") and self._wait(_END)
+        return self._has_restarted(before) and self._said("halt") and self._wait(_END)
+
+    def _has_restarted(self, before: Optional[SocketId]) -> bool:
+        return socket_id(self._console.path) not in (before, None)
+
+    def _write_out(self) -> None:
+        """Have the guest write out its disks, and wait a moment until that is seen."""
+        deadline = time.monotonic() + _BEFORE
+        with contextlib.suppress(Error):
+            self._synced = self._sync.request() and self._sync.is_done()
+            while not self._synced and time.monotonic() < deadline:
+                time.sleep(_POLL)
+                self._synced = self._sync.is_done()
+
+    def _watch(self, before: Optional[SocketId]) -> bool:
+        """Look whether all is written out still: the guest writes while it shuts down, and need not sync then."""
+        with contextlib.suppress(Error):
+            is_clean = self._sync.is_clean()
+            if socket_id(self._console.path) == before:
+                self._synced = is_clean
+        return False
+
+    @contextlib.contextmanager
+    def _short_answers(self) -> Iterator[None]:
+        timeout, self._console.timeout = self._console.timeout, _LOOK
+        try:
+            yield
+        finally:
+            self._console.timeout = timeout
 
     def _halt(self) -> bool:
         """Write out all disks, make them read-only, and halt (which does neither)."""
@@ -116,17 +150,29 @@ class Shutdown:
         return self._said("halt") and self._wait(_END)
 
     def _flush(self) -> None:
-        if self._synced or self._flushed:
+        if self._flushed:
             return
         self._flushed = True
-        said = [self._said(text) for text in SYNC]
+        self._synced = False
+        said = [self._asked_to_sync(), self._said("sysrq u")]
         deadline = time.monotonic() + _FLUSH
         while all(said) and not self._busy and not self._synced and time.monotonic() < deadline:
             try:
-                self._synced = is_flushed(self._console)
+                self._synced = self._sync.is_done() and is_read_only(self._console)
             except Error:
                 self._busy = True
             time.sleep(_POLL)
+
+    def _asked_to_sync(self) -> bool:
+        if self._busy:
+            return False
+        try:
+            return self._sync.request()
+        except UnansweredError:
+            self._busy = True
+        except Error:
+            pass
+        return False
 
     def _terminate(self) -> bool:
         """End the kernel by a signal, on which it removes its files (main.c last_ditch_exit)."""
@@ -165,15 +211,13 @@ def guest_handles_cad(console: Console) -> bool:
         return False
 
 
-def is_flushed(console: Console) -> bool:
-    """Tell whether the guest's disks are read-only and nothing waits to be written."""
-    if not parsers.is_written_out(console.proc("meminfo") or ""):
-        return False
+def is_read_only(console: Console) -> bool:
+    """Return whether the guest's disks are read-only."""
     table = console.proc("mounts")
     return table is not None and all(
-        "ro" in each["options"].split(",")
-        for each in parsers.mounts(table)
-        if each["device"].startswith("/dev/") and each["fstype"] != "hostfs"
+        "ro" in mount["options"].split(",")
+        for mount in parsers.mounts(table)
+        if mount["device"].startswith("/dev/") and mount["fstype"] != "hostfs"
     )
 
 

@@ -55,13 +55,13 @@ def name(umid: str) -> str:
 
 
 def owns(pid: Optional[int], umid: str) -> bool:
-    """Tell whether a process is in the control group of the instance's unit."""
+    """Return whether a process is in the control group of the instance's unit."""
     lines = procfs.read_text(f"/proc/{pid}/cgroup").splitlines() if pid else []
     return any(line.endswith(f"/{name(umid)}") for line in lines)
 
 
 def is_inside(umid: str) -> bool:
-    """Tell whether this process is the unit's own, which systemd waits for."""
+    """Return whether this process is the unit's own, which systemd waits for."""
     return owns(os.getpid(), umid)
 
 
@@ -79,7 +79,7 @@ def place_of(umid: str) -> Optional[Place]:
 
 
 def is_enabled(umid: str) -> bool:
-    """Tell whether the instance is started when the VM host boots."""
+    """Return whether the instance is started when the VM host boots."""
     return os.path.islink(f"/etc/systemd/system/multi-user.target.wants/{name(umid)}")
 
 

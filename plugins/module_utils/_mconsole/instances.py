@@ -13,16 +13,14 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import re
 import stat
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import names, procfs
 from .errors import InputError, NotAllowedError, NotThereError
+from .kernel_processes import HostProcesses, belongs, console_name, is_kernel, kernel_arg, uml_dir_of
 
 _LISTED = 10  # names that an error shows at most
-_LOAD_ADDRESS = "60000000-"  # arch/um/Makefile START on x86-64
-_MEMORY_FILE = re.compile(r"/(vm_file-\w+|#\d+) \(deleted\)$")  # os-Linux/mem.c; with O_TMPFILE it has no name
 
 
 class Place(NamedTuple):
@@ -104,11 +102,11 @@ def locate(umid: str, uml_dir: Optional[str] = None) -> Place:
     if is_there(here):
         return here
     known = discover([here.uml_dir] if uml_dir else None)
-    found = [each for each in known if each.place.umid == umid]
-    found = [each for each in found if each.alive] or found
+    found = [instance for instance in known if instance.place.umid == umid]
+    found = [instance for instance in found if instance.alive] or found
     if len(found) > 1:
-        where = ", ".join(each.place.uml_dir for each in found)
-        raise InputError(f"there is more than one instance {umid!r}; say which by uml_dir: {where}", umid=umid)
+        where = ", ".join(instance.place.uml_dir for instance in found)
+        raise InputError(f"there is more than one instance {umid!r}; set uml_dir to one of {where}", umid=umid)
     if not found:
         raise _nowhere(here, uml_dir, known)
     return found[0].place
@@ -121,19 +119,25 @@ def find_instance(where: Place) -> Optional[Instance]:
         main = procfs.stat(record.pid) if record is not None and record.pid is not None else None
         if main is not None and main.state not in "ZX":
             argv = procfs.argv(main.pid)
-            if _belongs(main.pid, argv, where):
+            if belongs(main.pid, argv, where.umid):
                 return _alive(None, where, main, argv)
-    return next((each for each in discover([where.uml_dir]) if each.place == where), None)
+    return next((instance for instance in discover([where.uml_dir]) if instance.place == where), None)
+
+
+def pid_of(where: Place) -> Optional[int]:
+    """Return the main process of the instance of a place, or None when it does not run or cannot be seen."""
+    found = find_instance(where)
+    return found.pid if found is not None and found.alive else None
 
 
 def members(pid: int) -> Tuple[int, ...]:
     """Return the living processes of an instance's session, or of its process group."""
-    return _Host().members(pid)
+    return HostProcesses().members(pid)
 
 
 def places(uml_dir: Optional[str] = None) -> List[Place]:
     """Return the places of all that exists in a uml_dir, or on the whole host; stale ones too."""
-    return [each.place for each in discover([absolute(uml_dir)] if uml_dir else None)]
+    return [instance.place for instance in discover([absolute(uml_dir)] if uml_dir else None)]
 
 
 def is_default(here: Place) -> bool:
@@ -158,7 +162,7 @@ def refuse_elsewhere(found: Sequence[Place]) -> None:
 
 
 def is_there(here: Place) -> bool:
-    """Tell whether an instance's directory exists.
+    """Return whether an instance's directory exists.
 
     :raises NotAllowedError: when this user may not look into the uml_dir
     """
@@ -195,7 +199,7 @@ def user_name(uid: int) -> str:
 def _nowhere(here: Place, uml_dir: Optional[str], known: List[Instance]) -> NotThereError:
     """Return the error that says where was looked, and what is there."""
     looked = here.uml_dir if uml_dir else f"{here.uml_dir} and among all instances of this host"
-    umids = sorted({each.place.umid for each in known})
+    umids = sorted({instance.place.umid for instance in known})
     more = f" and {len(umids) - _LISTED} more" if len(umids) > _LISTED else ""
     there = f"there are {', '.join(umids[:_LISTED])}{more}" if umids else "there is none at all"
     return NotThereError(
@@ -204,34 +208,6 @@ def _nowhere(here: Place, uml_dir: Optional[str], known: List[Instance]) -> NotT
 
 
 # Discovery.
-
-
-class _Host:
-    """One look at the host's processes."""
-
-    def __init__(self) -> None:
-        found = (procfs.stat(pid) for pid in procfs.pids())
-        self.processes = {each.pid: each for each in found if each is not None and each.state not in "ZX"}
-        self._members: Dict[int, List[int]] = {}
-        for each in self.processes.values():
-            for leader in sorted({each.group, each.session}):
-                self._members.setdefault(leader, []).append(each.pid)
-
-    def members(self, pid: int) -> Tuple[int, ...]:
-        """Return the living processes of a session or, where a shell with job control started it, of a group."""
-        return tuple(sorted(self._members.get(pid, ())))
-
-    def candidates(self) -> Iterator[Tuple[int, List[str]]]:
-        """Yield (pid, command line) of those with a umid or a uml_dir on it: group leaders, and orphans of one."""
-        for each in self.processes.values():
-            if each.size and (each.pid == each.group or each.group not in self.processes):
-                argv = procfs.argv(each.pid)
-                if any(word.startswith(("umid=", "uml_dir=")) for word in argv[1:]):
-                    yield each.pid, argv
-
-    def leads(self, pid: int) -> bool:
-        """Tell whether a process leads its group."""
-        return self.processes[pid].group == pid
 
 
 class _Record(NamedTuple):
@@ -247,23 +223,24 @@ def discover(uml_dirs: Optional[Iterable[str]] = None) -> List[Instance]:
 
     Running ones by their command line, all others by the directory that they left.
     """
-    host = _Host()
+    host = HostProcesses()
     running = {pid: (argv, uml_dir_of(pid, argv)) for pid, argv in host.candidates()}
     wanted = list(uml_dirs) if uml_dirs is not None else None
     searched = wanted if wanted is not None else [*_usual_dirs(), *(uml_dir for _argv, uml_dir in running.values())]
     unique = _unique(searched)
-    found = {each.place: each for each in (_recorded(host, record) for record in _records(unique.values()))}
-    seen = {each.pid for each in found.values() if each.alive}
+    recorded = [_recorded(host, record) for record in _records(unique.values())]
+    found = {instance.place: instance for instance in recorded}
+    seen = {instance.pid for instance in recorded if instance.alive}
     for pid, (argv, uml_dir) in running.items():
         if (
             host.leads(pid)
             and pid not in seen
             and (wanted is None or _same(uml_dir) in unique)
-            and _is_kernel(pid, argv)
+            and is_kernel(pid, argv)
         ):
-            each = _unrecorded(host, pid, argv, unique.get(_same(uml_dir), uml_dir))
-            if each.place not in found or not found[each.place].alive:
-                found[each.place] = each
+            instance = _unrecorded(host, pid, argv, unique.get(_same(uml_dir), uml_dir))
+            if instance.place not in found or not found[instance.place].alive:
+                found[instance.place] = instance
     return sorted(found.values())
 
 
@@ -294,29 +271,6 @@ def _unique(paths: Iterable[str]) -> Dict[Tuple[int, int], str]:
     return unique
 
 
-def kernel_arg(argv: Sequence[str], name: str) -> Optional[str]:
-    """Return the value of the last ``name=value`` on a command line, or None."""
-    values = [word[len(name) + 1 :] for word in argv[1:] if word.startswith(f"{name}=")]
-    return values[-1] if values else None
-
-
-def uml_dir_of(pid: int, argv: Sequence[str]) -> str:
-    """Return the absolute uml_dir of a running instance, as its kernel finds it (umid.c make_uml_dir)."""
-    value = kernel_arg(argv, "uml_dir") or "~/.uml"
-    if value.startswith("~"):
-        value = _home_of(pid) + value[1:]
-    return os.path.normpath(os.path.join(procfs.link(f"/proc/{pid}/cwd") or "/", value))
-
-
-def _home_of(pid: int) -> str:
-    """Return a process's HOME, or its user's where its environment is not ours to read."""
-    home = procfs.environ(pid).get("HOME")
-    if home is None:
-        with contextlib.suppress(OSError, KeyError):
-            home = pwd.getpwuid(os.stat(f"/proc/{pid}").st_uid).pw_dir
-    return home or "/"
-
-
 def _records(uml_dirs: Iterable[str]) -> Iterator[_Record]:
     for uml_dir in uml_dirs:
         with contextlib.suppress(OSError), os.scandir(uml_dir) as entries:
@@ -339,22 +293,22 @@ def _record(where: Place, uid: int) -> Optional[_Record]:
     return None
 
 
-def _recorded(host: _Host, record: _Record) -> Instance:
+def _recorded(host: HostProcesses, record: _Record) -> Instance:
     """Return the instance of a directory: alive, or what is left of it."""
     pid = record.pid
     main = host.processes.get(pid) if pid is not None else None
     if main is not None and pid is not None:
         argv = procfs.argv(pid)
-        if _belongs(pid, argv, record.place):
+        if belongs(pid, argv, record.place.umid):
             return _alive(host, record.place, main, argv)
         return Instance(record.place, pid, False, (), "", (), record.uid, 0)
     members = host.members(pid) if pid is not None else ()
-    owned = [each for each in members if _belongs(each, procfs.argv(each), record.place)]
+    owned = [member for member in members if belongs(member, procfs.argv(member), record.place.umid)]
     argv = procfs.argv(owned[0]) if owned else []
     return Instance(record.place, pid, False, members if owned else (), "", tuple(argv), record.uid, 0)
 
 
-def _alive(host: Optional[_Host], where: Place, main: procfs.Stat, argv: Sequence[str]) -> Instance:
+def _alive(host: Optional[HostProcesses], where: Place, main: procfs.Stat, argv: Sequence[str]) -> Instance:
     session = host.members(main.pid) if host else (main.pid,)
     return Instance(where, main.pid, True, session, main.state, tuple(argv), uid_of(main.pid), main.start)
 
@@ -367,38 +321,7 @@ def uid_of(pid: int) -> Optional[int]:
         return None
 
 
-def _unrecorded(host: _Host, pid: int, argv: Sequence[str], uml_dir: str) -> Instance:
+def _unrecorded(host: HostProcesses, pid: int, argv: Sequence[str], uml_dir: str) -> Instance:
     """Return a running instance whose directory is not there (yet, or at all) or not ours to see."""
-    umid = kernel_arg(argv, "umid") or f"pid-{pid}"
+    umid = kernel_arg(argv, "umid") or console_name(pid) or f"pid-{pid}"
     return _alive(host, Place(umid, uml_dir), host.processes[pid], argv)
-
-
-def _belongs(pid: int, argv: Sequence[str], where: Place) -> bool:
-    """Tell whether a process is of the instance of a place: numbers in pid files are reused by others.
-
-    Helpers have the command line of the main process; a random umid is in none, but the console is held open.
-    """
-    if kernel_arg(argv, "umid") == where.umid:
-        return True
-    if not os.access(f"/proc/{pid}/fd", os.R_OK):
-        return kernel_arg(argv, "umid") is not None or kernel_arg(argv, "uml_dir") is not None
-    inodes = procfs.socket_inodes(pid, f"{where.umid}/mconsole")
-    return procfs.socket_descriptor(pid, inodes) is not None
-
-
-def _is_kernel(pid: int, argv: Sequence[str]) -> bool:
-    """Tell whether a process that no pid file names is a kernel, not a program with ``umid=`` among its arguments.
-
-    A kernel has no options; it is linked to an address of its own (from its first moment, also while it reboots), and
-    on other machines than x86-64 it shows by the file of its memory. Where neither is ours to see, it counts as one.
-    """
-    own = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
-    if any(word.startswith("-") for word in own):
-        return False
-    if procfs.starts_at(pid, _LOAD_ADDRESS):
-        return True
-    try:
-        links = [procfs.link(f"/proc/{pid}/fd/{name}") or "" for name in os.listdir(f"/proc/{pid}/fd")]
-    except OSError:
-        return True
-    return any(_MEMORY_FILE.search(link) for link in links)

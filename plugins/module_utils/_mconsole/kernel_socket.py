@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from typing import NamedTuple, Optional
 
-from . import procfs, syscalls
+from . import instances, procfs, syscalls
 from .exchange import wait_until_listening
+from .instances import Place
 from .long_queue import ROOMY_QUEUE
 from .socket_id import SocketId, id_of
 
@@ -34,8 +35,16 @@ class KernelSocket:
         self._known: Optional[_End] = None
 
     def pid(self) -> Optional[int]:
-        """Return the instance's main process from its pid file, or None."""
-        return procfs.read_pid(os.path.join(os.path.dirname(self._path), "pid"))
+        """Return the instance's main process, or None: from its pid file or, where that was removed, from /proc."""
+        folder = os.path.dirname(self._path)
+        found = procfs.read_pid(os.path.join(folder, "pid"))
+        if found is None and os.path.lexists(self._path):
+            return self._known_pid() or instances.pid_of(Place(os.path.basename(folder), os.path.dirname(folder)))
+        return found
+
+    def _known_pid(self) -> Optional[int]:
+        """Return the process that was found to have this socket open, while it runs."""
+        return self._known.pid if self._known is not None and procfs.alive(self._known.pid) else None
 
     def paused(self) -> Optional[bool]:
         """Return whether the instance is stopped or frozen; None when its process cannot be inspected.

@@ -77,7 +77,7 @@ def stat(pid: int) -> Optional[Stat]:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether the process runs (a zombie does not)."""
+    """Return whether the process runs (a zombie does not)."""
     found = stat(pid)
     return found is not None and found.state not in "ZX"
 
@@ -126,7 +126,7 @@ def argv(pid: int) -> List[str]:
 
 
 def starts_at(pid: int, address: str) -> bool:
-    """Tell whether a process's lowest memory begins at an address, as /proc/PID/maps writes it."""
+    """Return whether a process's lowest memory begins at an address, as /proc/PID/maps writes it."""
     return any(read(pid, "maps").startswith(address) for read in (_read_now, _once_executed))
 
 
@@ -147,7 +147,7 @@ def _once_executed(pid: int, name: str) -> str:
 
 
 def _executes(pid: int) -> bool:
-    """Tell whether a process has memory and no arguments yet (proc_pid_stat(5); startcode 1: these are hidden)."""
+    """Return whether a process has memory and no arguments yet (proc_pid_stat(5); startcode 1: these are hidden)."""
     words = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return len(words) > 46 and words[20] != "0" and words[23] != "1" and words[46] == "0"
 

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from . import parallel, procfs
+from . import liveness, parallel, procfs
 from .console import Console
 from .errors import Error, InputError, NotThereError, UnansweredError
 from .instances import Instance
@@ -38,7 +39,7 @@ STATES = {
     "frozen": "its console is stopped and answers no more; only ending it helps",
     "stale": "its process is gone, its directory is left",
     "orphaned": "its main process is gone, and helpers of it hold on to its console and disks",
-    "unknown": "its process runs, and this user or this host cannot see more",
+    "unknown": "its process runs, or may run, and this user or this host cannot see more",
 }
 
 
@@ -77,6 +78,8 @@ def _dead(instance: Instance) -> Probe:
         return Probe(
             "unknown", f"its process {instance.pid} cannot be seen: /proc hides those of other users (hidepid)"
         )
+    if liveness.has_listener(os.path.join(instance.place.directory, "mconsole")):
+        return Probe("unknown", "a process that cannot be seen here has its console open, perhaps in a container")
     return Probe("stale", f"its process {instance.pid if instance.pid else '(unknown)'} is gone, its directory is left")
 
 
@@ -123,6 +126,6 @@ def _without_console(instance: Instance) -> Probe:
 
 
 def _holds_console(instance: Instance) -> bool:
-    """Tell whether a process has its console open though nobody can reach it."""
+    """Return whether a process has its console open though nobody can reach it."""
     inodes = procfs.socket_inodes(instance.pid or 0, f"{instance.place.umid}/mconsole")
     return bool(instance.pid) and procfs.socket_descriptor(instance.pid or 0, inodes) is not None

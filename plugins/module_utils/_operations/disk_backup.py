@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Dict
 
-from .._backup import backup
+from .._backup import selection
 from .._backup.backup import Backup
 from .._guest.snapshot import Snapshot
 from .._mconsole.names import host_path
@@ -43,10 +43,10 @@ def run(task: Task) -> Dict[str, Any]:
     task.console.command("version")
     with task.exclusive() if not task.check else contextlib.nullcontext():
         snapshot = Snapshot.take(task.console)
-        chosen = backup.choose(snapshot, params["disks"], dest, may_be_none=params["diskless"] == "skip")
+        chosen = selection.choose(snapshot, params["disks"], dest, may_be_none=params["diskless"] == "skip")
         if not chosen:
             return {"changed": False, "copies": [], "pause": None, "synced": None, "commands": []}
-        backup.check_target(chosen, dest, params["overwrite"])
+        selection.check_target(chosen, dest, params["overwrite"])
         commands = [] if snapshot.guest_unreadable else ["sysrq s", "stop", "go"]
         if task.check:
             rows = [{"device": each.name, "file": each.file, "path": each.target} for each in chosen]

@@ -7,9 +7,19 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Mapping, Sequence
 
-from .._lifecycle import kernel_args, lifecycle, readiness, shutdown, systemd_unit, unit_limits, xstate
+from .._lifecycle import (
+    disk_check,
+    kernel_args,
+    lifecycle,
+    observation,
+    readiness,
+    shutdown,
+    systemd_unit,
+    unit_limits,
+    xstate,
+)
 from .._mconsole import locks
 from .._mconsole.names import host_path
 from .._mconsole.parsing import check_seconds
@@ -22,6 +32,7 @@ SCOPE = "name"
 ROOT: Dict[str, Dict[str, Any]] = {
     "image": {"type": "str"},
     "cow": {"type": "str"},
+    "partition": {"type": "int"},
     "hostfs": {"type": "str"},
     "initrd": {"type": "str"},
     "init": {"type": "str"},
@@ -44,7 +55,7 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
         "options": ROOT,
         "mutually_exclusive": [("image", "hostfs")],
         "required_one_of": [("image", "hostfs", "initrd")],
-        "required_by": {"cow": "image"},
+        "required_by": {"cow": "image", "partition": "image"},
     },
     "devices": {"type": "dict"},
     "kernel_args": {"type": "raw"},
@@ -83,8 +94,9 @@ def run(task: Task) -> Dict[str, Any]:
     """Bring one instance into its state, alone: of two tasks at once the second finds it there."""
     params = task.params
     _check(params, task.umid)
-    task.place = lifecycle.resolve_place(task)
+    task.place = observation.resolve_place(task)
     wanted = kernel_args.desired(params, task.umid)
+    _check_shared(params, task.umid, wanted)
     ready = readiness.Readiness(params["wait_for"], params["wait_pattern"], params["wait_command"] or "")
     life = lifecycle.Lifecycle(task, wanted, ready)
     # systemd does one thing after another, and a task that holds the lock waits for it.
@@ -94,6 +106,13 @@ def run(task: Task) -> Dict[str, Any]:
     patience = time.monotonic() + float(params["wait_timeout"]) + float(params["stop_timeout"])
     with locks.named(private_directory, task.place.directory, patience, busy):
         return _report(task, life, sync(task, life.read, life.plan, life.apply))
+
+
+def _check_shared(params: Dict[str, Any], umid: str, wanted: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a disk file that two instances of this task would write to."""
+    others = [name for name in params.get("umids") or () if name != umid]
+    if others and params["state"] not in ("stopped", "absent"):
+        disk_check.check_shared(wanted, kernel_args.desired(params, others[0]), f"{umid} and {others[0]}")
 
 
 def _check(params: Dict[str, Any], umid: str) -> None:
@@ -119,7 +138,7 @@ def _report(task: Task, life: lifecycle.Lifecycle, result: Dict[str, Any]) -> Di
         state=result["diff"]["after"]["state"],
         state_reason="" if task.check else life.sighting.probe.reason,
         pid=found.pid if found is not None and found.alive else None,
-        console_log=lifecycle.console_log_of(life.sighting),
+        console_log=observation.console_log_of(life.sighting),
         differences=life.differences,
         xstate_shim=xstate.is_used(found.pid) if found is not None and found.alive and found.pid else None,
     )

@@ -18,9 +18,10 @@ from .._guest_shell.login import Account
 from .._guest_shell.session import Outcome, Session
 from .._guest_shell.sessions import Door, Sessions
 from .._guest_shell.talk import Cancelled
-from .._lifecycle import kernel_args, throwaway
+from .._lifecycle import kernel_args, launch_spec, throwaway
 from .._lifecycle.throwaway import Scratch
 from .._mconsole.errors import Error, InputError
+from .._mconsole.instances import Place
 from .._mconsole.names import host_path
 from .._task.task import COMMON_ARGUMENTS, Task
 from . import instance, perform
@@ -48,7 +49,7 @@ def run(task: Task) -> Result:
     """Start the instance, run the command, and remove the instance, whatever came of it."""
     umid = task.params.get("umid") or f"job-{secrets.token_hex(4)}"
     if task.check:
-        kernel_args.desired(_of_instance(task.params), umid)
+        launch_spec.check_root(Place(umid, ""), kernel_args.desired(_of_instance(task.params), umid))
         return {"changed": True, "verdict": None, "umid": umid}
     scratch = Scratch(umid)
     try:
@@ -134,7 +135,8 @@ class _Job:
 
     def _keep(self, outcome: Outcome) -> None:
         most = int(self._params["max_output"])
-        self._result.update(rc=outcome.rc, stdout=_text(outcome.out, most), stderr=_text(outcome.err, most))
+        with outcome.out, outcome.err:
+            self._result.update(rc=outcome.rc, stdout=_text(outcome.out, most), stderr=_text(outcome.err, most))
 
     def _collect(self, session: Session) -> None:
         """Copy files of the guest to the VM host; one that is not there is said and does not end the job."""

@@ -86,17 +86,30 @@ class Task:
     def exclusive(self) -> Iterator[None]:
         """Keep other clients of ours on this VM host from changing the instance meanwhile.
 
-        The lock is on the kernel's own pid file, so it leaves nothing behind and is gone with its holder.
+        The lock is on the kernel's own pid file, or on its directory where a cleaner removed that file, so it leaves
+        nothing behind and is gone with its holder.
 
         :raises UnansweredError: when another client holds it for longer than the time-out
         :raises NotThereError: when there is no such file, or something else in its place
         """
-        descriptor = _open_regular(self.place.pid_file, self.umid)
+        has_file = os.path.lexists(self.place.pid_file) or not os.path.lexists(self.place.console)
+        descriptor = _open_regular(self.place.pid_file, self.umid) if has_file else _open_folder(self.place.directory)
         try:
             _lock(descriptor, time.monotonic() + max(self.timeout, 30.0), self.umid)
             yield
         finally:
             os.close(descriptor)
+
+
+def _open_folder(path: str) -> int:
+    """Return a descriptor of an instance's directory.
+
+    :raises NotThereError: when there is no such directory
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as err:
+        raise NotThereError(f"the directory {path} cannot be opened: {err.strerror}", path=path) from err
 
 
 def _open_regular(path: str, umid: str) -> int:

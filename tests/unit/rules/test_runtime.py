@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors impo
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
 from ansible_collections.uml.mconsole.plugins.module_utils._operations.perform import perform
 from ansible_collections.uml.mconsole.plugins.module_utils._task.task import COMMON_ARGUMENTS
-from support.paths import CHECKOUT
+from support.paths import CHECKOUT, TREE
 
 MODULES = sorted(path.stem for path in (CHECKOUT / "plugins" / "modules").glob("*.py"))
 RUNTIME = yaml.safe_load((CHECKOUT / "meta" / "runtime.yml").read_text())
@@ -120,3 +122,27 @@ def test_the_connection_has_every_option_of_ssh() -> None:
     theirs, ours = found
     assert len(theirs) > 25
     assert theirs - ours == set()
+
+
+LOADED = """
+import sys
+from ansible.plugins.loader import action_loader, init_plugin_loader
+init_plugin_loader([sys.argv[1]])
+action_loader.get("uml.mconsole.device", class_only=True)
+from ansible import constants as C
+from ansible.plugins.loader import connection_loader
+before = set(sys.modules)
+name = connection_loader.get("uml.mconsole.mconsole", class_only=True)._load_name
+print("ansible_uml_umid" in C.config.get_plugin_vars("connection", name), len(set(sys.modules) - before))
+print(*(module for module in sys.modules if "uml.mconsole.plugins.module_utils." in module))
+"""
+
+
+def test_an_action_loads_what_each_task_needs_and_no_more() -> None:
+    """A strategy loads it before it starts the processes of the tasks; a console is for the VM host alone."""
+    done = subprocess.run([sys.executable, "-c", LOADED, str(TREE)], capture_output=True, text=True, check=True)
+    options, loaded = done.stdout.splitlines()
+    assert options == "True 0"
+    modules = {module.partition("module_utils.")[2] for module in loaded.split()}
+    assert "_operations.device" in modules
+    assert not modules & {"_mconsole.console", "_mconsole.instances", "_devices.classes", "_operations.perform"}
