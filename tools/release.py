@@ -26,7 +26,7 @@ LARGEST = 1 << 20  # bytes; Galaxy takes twenty times as much
 SHIPPED = re.compile(
     r"MANIFEST\.json|FILES\.json|README\.md|CHANGELOG\.rst|LICENSE|LICENSES/[\w.-]+\.txt|meta/[a-z.-]+"
     r"|(CODE_OF_CONDUCT|CONTRIBUTING|SECURITY)\.md|changelogs/(changelog|config)\.yaml|docs/(kernels|limits|reliability)\.md"
-    r"|docs/(docsite|examples)/.*|docs/fleet_page\.png|(plugins|roles|playbooks|extensions/eda)/.*"
+    r"|docs/(docsite|examples)/.*|docs/fleet_page\.png|(plugins|roles|playbooks|extensions/eda|extensions/terminal)/.*"
 )
 STRAY = re.compile(r"(^|/)(\.|__pycache__)|\.(pyc|tar\.gz|orig|rej)$")
 KINDS = ("module", "connection", "inventory", "lookup", "role")

@@ -84,6 +84,9 @@ options:
       image:
         description: File or block device of the VM host that holds it.
         type: str
+      partition:
+        description: Partition of O(root.image) that holds the root file system. By default it is the whole image.
+        type: int
       cow:
         description: Copy-on-write file on top of O(root.image), which is not written to then.
         type: str

@@ -139,6 +139,9 @@ def console_command(text: str, umid: str, action: str | None = None) -> str:
 def as_of_a_module(answer: dict[str, Any]) -> dict[str, Any]:
     """Return an answer without what only an action may return: a VM host must not add hosts to the inventory."""
     left = {key: value for key, value in answer.items() if key not in _OF_ACTIONS and not key.startswith("_ansible_")}
+    for name in ("stdout", "stderr"):  # as core does with the result of a module
+        if name in left and f"{name}_lines" not in left:
+            left[f"{name}_lines"] = (left[name] or "").splitlines()
     facts = left.get("ansible_facts")
     if isinstance(facts, dict):
         kept = {key: value for key, value in facts.items() if "discovered_interpreter_" not in key}

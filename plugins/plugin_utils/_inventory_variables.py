@@ -15,8 +15,9 @@ from ._inventory_hosts import Entry
 from ._unsafe import mark
 from ._vmhosts import CONNECTION, VmHost
 
+__all__ = ("trust_as_template",)
 try:
-    from ansible.template import trust_as_template as trust_as_template  # the inventory plugin imports it from here
+    from ansible.template import trust_as_template
 except ImportError:  # before ansible-core 2.19, where all text that is not marked is a template
     trust_as_template = str
 

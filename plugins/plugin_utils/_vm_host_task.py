@@ -35,7 +35,7 @@ class PlainSsh:
     def __init__(self, connection: Any, log: Callable[[str], None]) -> None:
         self._connection = connection
         self._shell = connection._shell
-        self.become = Become(connection.become) if connection.become is not None else None
+        self.vm_host_become = Become(connection.become) if connection.become is not None else None
         self.host = connection.host = connection.get_option("host") or connection._play_context.remote_addr
         self.note = log
 
@@ -76,7 +76,7 @@ def run(
 def _channel(connection: Any, surroundings: Surroundings, log: Callable[[str], None]) -> Channel:
     plain = PlainSsh(connection, log)
     variables = [f"{name}={value}" for name, value in sorted(surroundings.environment.items())]
-    who = plain.become.identity if plain.become is not None else ""
+    who = plain.vm_host_become.identity if plain.vm_host_become is not None else ""
     identity = "\0".join([f"{surroundings.python} {who}", *variables])
     patience = float(connection.get_option("timeout")) + 2
     transport = SshTransport(plain, str(plain.host))

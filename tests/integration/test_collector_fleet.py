@@ -130,7 +130,7 @@ def test_a_panic_is_told_within_a_second(collect: Collecting, fleet: list[uml.In
 
 def test_a_flooded_console_hurts_nobody(collect: Collecting) -> None:
     """Escapes, NULs, bytes that are no UTF-8, endless lines, templates; what matters is found, and the rest is told."""
-    collect(patterns=[{"name": "each", "regex": "flood"}], size="1M")
+    collect(patterns=[{"name": "each", "regex": "flood"}], journal_size="1M")
     nasty = "flood \\033[2J\\000\\377 {{ 7 * 7 }} \\302\\233 \\n"
     with contextlib.closing(uml.launch("a", collect.uml_dir, notify=collect.notify)) as guest:
         guest.guest(f"i=0; while [ $i -lt 2000 ]; do printf '{nasty}'; i=$((i+1)); done > /tmp/nasty")

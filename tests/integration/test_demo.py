@@ -78,7 +78,7 @@ def test_the_demo_shows_what_it_says_and_leaves_nothing(demo, tmp_path):
     assert "\x1b" not in said
     assert "[WARNING]" not in said
     assert said.count("ok: changed=0") == 2
-    assert re.search(r"^vm-b +db1 +running +.* ubd1\(16M\) +con1=pts$", said, re.MULTILINE)
+    assert re.search(r"^vm-b +db1 +running +.* ubd1\(16M\) +- +con1=pts", said, re.MULTILINE)
     assert "nothing is left of it" in said
 
 

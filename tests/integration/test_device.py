@@ -481,7 +481,6 @@ def test_a_refused_change_puts_the_old_disk_back(device, folder, clean, monkeypa
     old = image(folder / "old")
     new = image(folder / "new")
     step(device, True, name="ubd9", file=old, serial="s1", discard=False)
-    monkeypatch.setattr(disks, "check", lambda *args: None)
     row = dataclasses.replace(disks.DISK, check=lambda *args: os.unlink(new))
     monkeypatch.setitem(classes.CLASSES, "ubd", row)
     refused = device(name="ubd9", file=new)

@@ -313,8 +313,8 @@ BAD = [
     ({"disks": ["con1"]}, "'con1' is no disk; expected ubd0 to ubd15"),
     ({"disks": ["ubd99"]}, "'ubd99' is out of range"),
     ({"disks": []}, "web1 has no disk with a file that could be copied"),
-    ({"max_pause": 0}, "max_pause must be seconds, above 0"),
-    ({"sync_timeout": -1}, "sync_timeout must be seconds, above 0"),
+    ({"max_pause": 0}, "max_pause is 0; expected seconds, more than 0"),
+    ({"sync_timeout": -1}, "sync_timeout is -1; expected seconds, more than 0"),
     ({"umid": "nobody"}, "no instance 'nobody'"),
 ]
 

@@ -55,7 +55,7 @@ def test_one_client_serves_all_tasks(
     assert done.result("here", "T3")["ansible_facts"]["uml"]["umid"] == "guest"
     assert done.result("here", "T3")["invocation"]["module_args"]["umid"] == "guest"
     assert "nobody" in done.result("here", "T4")["msg"]
-    assert "give umid or umids" in done.result("here", "T5")["msg"]
+    assert "set umid or umids" in done.result("here", "T5")["msg"]
 
 
 @pytest.mark.parametrize("config", ["AllowStreamLocalForwarding no", "DisableForwarding yes"])

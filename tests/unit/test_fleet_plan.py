@@ -81,7 +81,7 @@ def test_what_yaml_reads_otherwise_is_refused_as_it_was_written(tmp_path: Path, 
     )
     said = run.ok().result("localhost", "Plan")["msg"]
     value = yaml.safe_load(written)
-    if _fleet_plan.Origin is None and type(value) is int:
+    if _fleet_plan.Origin is None and isinstance(value, int) and not isinstance(value, bool):
         assert said == [f"umid {value} is declared twice; expected each umid once"]
     else:
         known = _fleet_plan.Origin is not None and value is not False

@@ -150,7 +150,7 @@ def _put(order: Order, stays: bool, cancelled: Callable[[], bool]) -> Answer:
     stream = _input(order)
     if stream is None:
         raise InputError("the order has no data to put into a file")
-    with _session(order, cancelled) as session, stream:
+    with stream, _session(order, cancelled) as session:
         session.put(stream, order["path"])
     return {"changed": True}
 

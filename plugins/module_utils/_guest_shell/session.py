@@ -24,7 +24,7 @@ _BEAT = 0.1  # seconds between looks at whether a password is asked for
 _LOOK = 0.2  # seconds between looks at what a command has done, where the line does not say that it has ended
 _STALE = 10.0  # seconds that a session takes for what is not the command itself
 MOST = 256 << 20  # bytes of output that are taken
-WAYS = ("auto", "hostfs", "disk", "line")
+WAYS = ("auto", "hostfs", "line")
 
 # R runs a command once, and says that it has ended when all that it wrote can be seen from outside.
 _RUN = 'R(){ [ $1 -gt $N ]||return 1;N=$1;(. ./$1.cmd);r=$?;: >>$1.out;: >>$1.err;echo $r >$1.rc;echo "@$S $1"; }'

@@ -89,10 +89,11 @@ class Sessions:
             session.run(f"kill -TERM -{group};sleep 1;kill -KILL -{group}", None)
 
     def reset(self, door: Door) -> None:
-        """Hang up the session of a door, so that the next task logs in."""
-        slot = self._slot(door)
-        with slot.lock:
-            slot.drop()
+        """Hang up all sessions in the guest of a door: a line that one of them keeps open is not hung up."""
+        for (place, *_rest), slot in list(self._slots.items()):
+            if place == door.place:
+                with slot.lock:
+                    slot.drop()
 
     def close(self) -> None:
         """Hang up all sessions."""

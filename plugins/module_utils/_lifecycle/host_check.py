@@ -57,7 +57,7 @@ def check_room(launch: Launch) -> List[str]:
 
     :raises Error: when it has too few, or when a directory of the instance is on a full file system
     """
-    for folder in {launch.place.uml_dir, os.path.dirname(launch.log)}:
+    for folder in (launch.place.uml_dir, os.path.dirname(launch.log)):
         _check_full(folder)
     left = _tasks_left(launch.identity.uid if launch.identity else os.geteuid())
     if left is not None and left < _FEWEST_TASKS:

@@ -63,8 +63,8 @@ class Scratch:
         while pid is not None and time.monotonic() < deadline and _kill_session(pid):
             time.sleep(_POLL)
         shutil.rmtree(self.path, ignore_errors=True)
-        self._keeper.kill()
-        self._keeper.wait()
+        with self._keeper:  # closes its pipe and waits for its end
+            self._keeper.kill()
 
     def console(self) -> List[str]:
         """Return the last lines of the instance's console."""
