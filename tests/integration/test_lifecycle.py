@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -550,7 +551,7 @@ def test_one_without_a_console_is_ended_by_a_signal(launch_guest: Launch, run: R
 def test_no_way_is_no_way(run: Run, root: Any) -> None:
     pid = good(run(root=root))["pid"]
     result = run(state="stopped", stop_methods=[])
-    assert "allows no way" in result["msg"]
+    assert "stop_methods is empty; expected at least one method" in result["msg"]
     assert processes_alive(pid)
 
 
@@ -640,8 +641,9 @@ def test_a_partition_is_the_root(run: Run, uml_dir: Path) -> None:
     image = uml_dir / "disk"
     with image.open("wb") as stream:
         stream.truncate(20 << 20)
-    subprocess.run(["/sbin/sfdisk", "-q", image], input="start=2048, type=83\n", text=True, check=True)
     with image.open("r+b") as stream:
+        stream.seek(446)  # of the boot record: the first partition, of type 83, three empty ones, and the signature
+        stream.write(struct.pack("<xxxxBxxxII48xH", 0x83, 2048, (20 << 11) - 2048, 0xAA55))
         stream.seek(2048 * 512)
         stream.write(guests.root_image().read_bytes())
     good(run(root={"image": str(image), "partition": 1}, wait_for="log", wait_pattern="guest is up"))
@@ -689,20 +691,33 @@ UNSTARTABLE: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@pytest.fixture
+def start_by_hand() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start kernels with words and options of Popen of one's own; they end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(words: list[str], **options: Any) -> subprocess.Popen[bytes]:
+            environment = {**os.environ, **amx.by_hand(), **options.pop("env", {})}
+            process = subprocess.Popen(words, env=environment, start_new_session=True, **options)
+            stack.callback(process.wait)
+            stack.callback(processes.kill_all, lambda: processes.of_session(process.pid), "started by hand")
+            return process
+
+        yield start
+
+
 @pytest.mark.parametrize("case", UNSTARTABLE)
 def test_a_restart_looks_at_all_that_the_start_needs(
-    case: str, run: Run, initrd: str, kernel: Path, uml_dir: Path
+    case: str, run: Run, start_by_hand: Any, initrd: str, kernel: Path, uml_dir: Path
 ) -> None:
     for name in ("cwd", "memory"):
         (uml_dir / name).mkdir()
     shutil.copy(kernel, uml_dir / "linux")
     words = [f"umid=a uml_dir={uml_dir} mem=128M initrd={initrd} rdinit=/init con0=null,fd:1 con=null ssl=null"]
     command = [str(uml_dir / "linux"), *words[0].split()]
-    environment = {**os.environ, **amx.by_hand(), "TMPDIR": str(uml_dir / "memory")}
+    environment = {"TMPDIR": str(uml_dir / "memory")}
     with (uml_dir / "a.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, cwd=uml_dir / "cwd", env=environment, start_new_session=True
-        )
+        process = start_by_hand(command, stdin=subprocess.DEVNULL, stdout=log, cwd=uml_dir / "cwd", env=environment)
     wait_until((uml_dir / "a" / "mconsole").exists, 60, "console")
     spoil, said = UNSTARTABLE[case]
     spoil(uml_dir)
@@ -876,7 +891,7 @@ def test_what_launches_is_checked_as_what_is_attached(
 
 
 def test_a_restart_that_loses_a_descriptor_is_refused_without_force(
-    launch_guest: Launch, run: Run, uml_dir: Path, kernel: Path, initrd: str
+    start_by_hand: Any, run: Run, uml_dir: Path, kernel: Path, initrd: str
 ) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with ours, theirs:
@@ -884,14 +899,7 @@ def test_a_restart_that_loses_a_descriptor_is_refused_without_force(
         words = f"umid=a uml_dir={uml_dir} mem=128M initrd={initrd} rdinit=/init con0=null,fd:1 con=null ssl=null"
         command = [str(kernel), *words.split(), f"vec0:transport=fd,fd={number}"]
         with (uml_dir / "a.log").open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                env={**os.environ, **amx.by_hand()},
-                start_new_session=True,
-                pass_fds=[number],
-            )
+            process = start_by_hand(command, stdin=subprocess.DEVNULL, stdout=log, pass_fds=[number])
         wait_until(lambda: guests.UP in (uml_dir / "a.log").read_text(errors="replace"), 60, "boot")
         for check in (True, False):
             result = run(check, state="restarted")
@@ -903,19 +911,12 @@ def test_a_restart_that_loses_a_descriptor_is_refused_without_force(
 
 
 def test_a_restart_that_loses_a_terminal_is_refused_without_force(
-    run: Run, uml_dir: Path, kernel: Path, initrd: str
+    start_by_hand: Any, run: Run, uml_dir: Path, kernel: Path, initrd: str
 ) -> None:
     master, terminal = os.openpty()
     try:
         words = f"umid=a uml_dir={uml_dir} mem=128M initrd={initrd} rdinit=/init con0=fd:0,fd:1 con=null ssl=null"
-        process = subprocess.Popen(
-            [str(kernel), *words.split()],
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            env={**os.environ, **amx.by_hand()},
-            start_new_session=True,
-        )
+        process = start_by_hand([str(kernel), *words.split()], stdin=terminal, stdout=terminal, stderr=terminal)
         wait_until(lambda: mconsole.answers(uml_dir / "a" / "mconsole"), 60, "console")
         result = run(state="restarted")
         assert result["failed"]
