@@ -159,5 +159,13 @@ def test_every_layer_has_code() -> None:
     assert {layer_of(module) for module in MODULES} == set(LAYERS)
 
 
+def test_unit_tests_stand_in_the_folders_of_what_they_test() -> None:
+    unit = CHECKOUT / "tests" / "unit"
+    folders = {path.parent.relative_to(unit) for path in unit.rglob("test_*.py")} - {Path("rules")}
+    missing = [folder for folder in folders if not any((CHECKOUT / top / folder).is_dir() for top in ("plugins", "."))]
+    assert folders
+    assert missing == []
+
+
 def test_the_design_shows_this_table() -> None:
     assert table() in (CHECKOUT / "docs/design.md").read_text()
