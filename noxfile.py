@@ -279,7 +279,7 @@ def integration(session: nox.Session) -> None:
     if not shutil.which("java"):
         leave_out(session, "rulebooks, which need Java; their event source ran by itself")
     run(session, "tests/kernels/fetch", HOME=USER_HOME)
-    pytest(session, "integration", "tests/integration", workers=3)
+    pytest(session, "integration", "tests/integration", "--durations=40", workers=3)
 
 
 @nox.session(tags=["tests", "kernels"])
