@@ -34,6 +34,23 @@ def check_inherited(snapshot: Snapshot, number: int) -> None:
             " started with, such as fd:1",
             umid=snapshot.umid,
         )
+    _check_text(snapshot, number)
+
+
+def _check_text(snapshot: Snapshot, number: int) -> None:
+    """Refuse what takes no text: a directory that the guest uses by hostfs, or the socket of a channel port:N.
+
+    :raises InputError: when the descriptor is one
+    """
+    path = f"/proc/{snapshot.pid}/fd/{number}"
+    link = procfs.link(path) or ""
+    inode = link[len("socket:[") : -1] if link.startswith("socket:") else ""
+    if os.path.isdir(path) or inode in procfs.sockets_without_text(snapshot.pid or 0):
+        raise InputError(
+            f"descriptor {number} of {snapshot.umid} takes no text ({link}: a directory, or a socket that listens or"
+            " carries network packets); expected one that does, such as fd:1",
+            umid=snapshot.umid,
+        )
 
 
 def _is_own(snapshot: Snapshot, number: int) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import stat as modes
 import time
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 _MAX_FILE = 16 << 20
 _PART = 64 << 10
+_ACCEPTS = 0x10000  # __SO_ACCEPTCON
 _LONGEST_EXEC = 2.0  # seconds; a kernel that reboots, and whose memory is to be freed, takes some 10 ms
 
 
@@ -183,6 +184,21 @@ def socket_descriptor(pid: int, inodes: Dict[str, str]) -> Optional[int]:
         if target.startswith("socket:[") and target[8:-1] in inodes:
             return int(name)
     return None
+
+
+def sockets_without_text(pid: int) -> Set[str]:
+    """Return the inodes of sockets in a process's network namespace that listen, or that carry network packets.
+
+    proc_pid_net(5) gives the columns: the state of TCP is 0A for a listening socket, the flags of unix have
+    __SO_ACCEPTCON, and each socket in packet carries packets.
+    """
+    found = {row[9] for name in ("tcp", "tcp6") for row in _net_rows(pid, name) if len(row) > 9 and row[3] == "0A"}
+    found |= {row[6] for row in _net_rows(pid, "unix") if len(row) > 6 and int(row[3], 16) & _ACCEPTS}
+    return found | {row[8] for row in _net_rows(pid, "packet") if len(row) > 8}
+
+
+def _net_rows(pid: int, name: str) -> List[List[str]]:
+    return [line.split() for line in read_text(f"/proc/{pid}/net/{name}").splitlines()[1:]]
 
 
 def descriptor_flags(pid: int, descriptor: int) -> Optional[int]:
