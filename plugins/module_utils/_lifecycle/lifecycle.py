@@ -279,5 +279,6 @@ class Lifecycle:
                 if started.process.poll() is not None:
                     if self._request.is_by_unit(self._unit):
                         systemd_unit.give_up(self._task.umid)
+                    shutdown.kill_left_behind(started.process.pid, self._task.umid)
                     remove(self._task.place, started.process.pid)
                 raise

@@ -123,17 +123,17 @@ class Shutdown:
         """Have the guest write out its disks, and wait a moment until that is seen."""
         deadline = time.monotonic() + _BEFORE
         with contextlib.suppress(Error):
-            self._synced = self._sync.request() and self._sync.is_done()
+            self._synced = self._sync.request() and self._sync.is_settled()
             while not self._synced and time.monotonic() < deadline:
                 time.sleep(_POLL)
-                self._synced = self._sync.is_done()
+                self._synced = self._sync.is_settled()
 
     def _watch(self, before: Optional[SocketId]) -> bool:
         """Look whether all is written out still: the guest writes while it shuts down, and need not sync then."""
         with contextlib.suppress(Error):
-            is_clean = self._sync.is_clean()
+            is_still_done = self._sync.is_still_done()
             if socket_id(self._console.path) == before:
-                self._synced = is_clean
+                self._synced = is_still_done
         return False
 
     @contextlib.contextmanager
@@ -242,17 +242,29 @@ def kill_members(instance: Instance) -> List[int]:
 
     :raises UnverifiedError: when some do not go away
     """
+    return _kill_all(lambda: _members(instance), instance.place.umid)
+
+
+def kill_left_behind(pid: int, umid: str) -> None:
+    """Kill the helpers of a kernel that we started as leader of a session, and that has ended.
+
+    :raises UnverifiedError: when some do not go away
+    """
+    _kill_all(lambda: [member for member in instances.members(pid) if member != pid], umid)
+
+
+def _kill_all(find: Callable[[], List[int]], umid: str) -> List[int]:
     killed: List[int] = []
     deadline = time.monotonic() + _END
     while True:
-        found = _members(instance)
+        found = find()
         for pid in found:
-            send_signal(pid, signal.SIGKILL, instance.place.umid)
+            send_signal(pid, signal.SIGKILL, umid)
         killed += [pid for pid in found if pid not in killed]
         if not found:
             return killed
         if time.monotonic() > deadline:
-            raise UnverifiedError(f"processes {found} of {instance.place.umid} do not go away", pids=found)
+            raise UnverifiedError(f"processes {found} of {umid} do not go away", pids=found)
         time.sleep(_POLL)
 
 
