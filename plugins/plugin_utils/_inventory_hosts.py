@@ -77,7 +77,7 @@ def check_globs(option: str, globs: Iterable[Any]) -> None:
 
 def not_text(value: Any) -> str:
     """Return why a value of YAML is not taken as a name: as text, it may be another one (007, no, 1.10, 12:30)."""
-    return f"expected text, found {value!r}; write the name in quotes, since YAML does not read it as text"
+    return f"expected text, found {value!r}; write the name in quotes, because YAML does not read it as text"
 
 
 def check_answer(result: Mapping[str, Any]) -> None:

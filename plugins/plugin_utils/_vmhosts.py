@@ -90,7 +90,7 @@ def _name(name: Any) -> str:
         return name
     hint = "with variables it is a dictionary, name: {variables}"
     if isinstance(name, (int, float)):
-        hint = "write it in quotes, since YAML does not read it as text"
+        hint = "write it in quotes, because YAML does not read it as text"
     raise AnsibleParserError(f"vm_hosts: expected the name of a host, found {name!r}; {hint}")
 
 

@@ -368,7 +368,7 @@ def test_rule_10_a_panic_leaves_a_console_that_is_gone(mortal: uml.Instance, to:
     with contextlib.suppress(Error):
         to(mortal).command("sysrq c", force=True, timeout=SHORT)
     mortal.wait_dead()
-    with pytest.raises(NotThereError, match=r"^the instance 'mortal' is gone: nobody listens at "):
+    with pytest.raises(NotThereError, match=r"^the instance 'mortal' is gone: no process listens at "):
         to(mortal).command("version")
 
 

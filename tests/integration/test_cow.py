@@ -142,8 +142,8 @@ def test_bad_input_is_named_and_nothing_is_touched(base: Path, tmp_path: Path) -
     path = tmp_path / "a.cow"
     assert bad(path) == f"the COW file {path} does not exist; set backing_file to make it"
     assert "cannot be seen: No such file" in bad(path, backing_file=tmp_path / "nowhere")
-    assert "is no regular file" in bad(path, backing_file="/dev/null")
-    assert bad(base) == f"{base} is no COW file: it has no such header"
+    assert "is not a regular file" in bad(path, backing_file="/dev/null")
+    assert bad(base) == f"{base} is not a COW file: it has no COW header"
     cow(path=path, backing_file=base)
     assert f"was made for the backing file {base}, not for /etc/hosts" in bad(path, backing_file="/etc/hosts")
     assert "dest is only used with state=merged" in bad(path, dest="/x")

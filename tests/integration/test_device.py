@@ -128,7 +128,7 @@ def test_a_changed_flag_is_seen_and_the_others_are_kept(device, folder):
     step(device, True, name="ubd3", file=file, discard=False, serial="abc")
     changed = step(device, True, name="ubd3", file=file, read_only=True)
     assert changed["commands"] == ["remove ubd3", f"config ubd3rt={file},,abc"]
-    assert changed["reason"] == "read_only was False and shall be True"
+    assert changed["reason"] == "read_only was False, and True is requested"
 
 
 def test_a_copy_on_write_disk_is_made_and_recognised_by_every_spelling(device, folder):
@@ -627,11 +627,11 @@ BAD = {
     "no COW file": ({"name": "ubd1", "file": "{x}", "backing_file": "/etc/hostname"}, "is not a COW file"),
     "no such descriptor": ({"name": "con5", "fd": 777}, "no descriptor 777"),
     "no such terminal": ({"name": "con5", "tty": "/dev/nosuch"}, "no terminal '/dev/nosuch'"),
-    "no terminal": ({"name": "con5", "tty": "/etc/hostname"}, "is no terminal"),
+    "no terminal": ({"name": "con5", "tty": "/etc/hostname"}, "is not a terminal"),
     "600 characters": ({"name": "ubd1", "file": "/" + "x" * 600}, "takes at most 511"),
     "600 characters that exist": ({"name": "ubd1", "file": "{long}"}, "takes at most 511"),
     "no such interface": ({"name": "vec1", "transport": "raw", "ifname": "umlnosuch1"}, "no interface 'umlnosuch1'"),
-    "nothing said": ({"name": "ubd1"}, "nothing says what it shall be"),
+    "nothing said": ({"name": "ubd1"}, "the task gives no options to add it with"),
 }
 
 

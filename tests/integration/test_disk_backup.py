@@ -307,10 +307,10 @@ def test_a_paused_one_stays_paused(writer: uml.Instance, backup: Run) -> None:
 
 
 BAD = [
-    ({"dest": "/etc/hostname/x"}, "dest cannot be a directory: /etc/hostname is none"),
+    ({"dest": "/etc/hostname/x"}, "dest cannot be a directory: /etc/hostname is not a directory"),
     ({"dest": "/proc/x"}, "no file can be made in /proc: No such file or directory"),
     ({"disks": ["ubd7"]}, "web1 has no disk ubd7"),
-    ({"disks": ["con1"]}, "'con1' is no disk; expected ubd0 to ubd15"),
+    ({"disks": ["con1"]}, "'con1' is not a disk; expected ubd0 to ubd15"),
     ({"disks": ["ubd99"]}, "'ubd99' is out of range"),
     ({"disks": []}, "web1 has no disk with a file that could be copied"),
     ({"max_pause": 0}, "max_pause is 0; expected seconds, more than 0"),

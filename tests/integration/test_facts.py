@@ -320,11 +320,11 @@ def test_an_instance_that_hangs_is_an_error_within_its_time(kernel, launch_guest
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"gather_subset": ["hardwere"]}, "'hardwere' is no subset of the facts"),
-        ({"gather_subset": ["!disc"]}, "'disc' is no subset of the facts"),
-        ({"interfaces": ["../../etc/passwd"]}, "is no name of an interface"),
-        ({"interfaces": ["a" * 16]}, "is no name of an interface"),
-        ({"interfaces": [".."]}, "is no name of an interface"),
+        ({"gather_subset": ["hardwere"]}, "'hardwere' is not a subset of the facts"),
+        ({"gather_subset": ["!disc"]}, "'disc' is not a subset of the facts"),
+        ({"interfaces": ["../../etc/passwd"]}, "is not the name of an interface"),
+        ({"interfaces": ["a" * 16]}, "is not the name of an interface"),
+        ({"interfaces": [".."]}, "is not the name of an interface"),
     ],
 )
 def test_nonsense_is_refused_before_anything_is_asked(machine, params, said):

@@ -284,7 +284,7 @@ def test_a_name_is_found_wherever_it_runs(guest: uml.Instance) -> None:
         instances.locate(f"{guest.umid}-of-nobody")
     with pytest.raises(NotThereError, match=rf"looked in {guest.uml_dir}; there are {guest.umid}$"):
         instances.locate(f"{guest.umid}-of-nobody", str(guest.uml_dir))
-    with pytest.raises(NotThereError, match="looked in /nowhere; there is none at all"):
+    with pytest.raises(NotThereError, match="looked in /nowhere; there are no instances"):
         instances.locate(guest.umid, "/nowhere")
 
 

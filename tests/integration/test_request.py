@@ -98,11 +98,11 @@ def test_bytes_that_are_no_text_can_be_returned(machine, request_of):
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ("nonsense", "'nonsense' is no console command; expected one of cad, config,"),
-        ("halt_me", "'halt_me' is no console command"),
-        ("Version", "'Version' is no console command"),
-        (" version", "'' is no console command"),
-        ("", "'' is no console command"),
+        ("nonsense", "'nonsense' is not a console command; expected one of cad, config,"),
+        ("halt_me", "'halt_me' is not a console command"),
+        ("Version", "'Version' is not a console command"),
+        (" version", "'' is not a console command"),
+        ("", "'' is not a console command"),
         ("version now", "'version now' is incomplete or too long; expected 'version' alone"),
         ("config", "'config' is incomplete or too long; expected 'config DEVICE[=SETTING]'"),
         ("config con5=pts\nhalt", "holds a newline; send one command at a time"),

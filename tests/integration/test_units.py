@@ -265,7 +265,7 @@ def test_what_has_no_unit_is_refused_before_anything_starts(lab: Lab, tmp_path: 
     """A name that is none for a unit, and one that an instance of another directory has."""
     options = {"supervisor": "systemd", "root": lab.root}
     for umid in ("web 1", "web@1", "-web"):
-        assert "is no name for a unit" in lab.do(umid=umid, **options)["msg"]
+        assert "is not a name for a unit" in lab.do(umid=umid, **options)["msg"]
     lab.do(umid="web1", **options)
     other = lab.do(umid="web1", **{**options, "uml_dir": str(tmp_path)})
     assert other["msg"] == f"the unit of web1 is that of the instance of that name in {lab.uml_dir}"

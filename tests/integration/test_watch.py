@@ -218,7 +218,7 @@ def test_what_is_shown_can_be_chosen(play, collect: Collecting, launch_guest) ->
     ("variables", "said"),
     [
         ({"severity": "worse"}, "value of severity must be one of: debug, info"),
-        ({"search": "("}, "search is no regular expression: '('"),
+        ({"search": "("}, "search is not a regular expression: '('"),
         (
             {"journal_dir": "/proc/1/mem/x", "forks": 1},
             "2 hosts need as many forks, found 1; set -f 2",

@@ -227,7 +227,7 @@ def _copy_backing(source: str, dest: str, known: copying.FileId) -> str:
             there = os.stat(target)
             if (there.st_size, int(there.st_mtime)) == (found.st_size, int(found.st_mtime)):
                 return target
-            raise InputError(f"{target} exists already, and is no copy of the backing file {source}", path=target)
+            raise InputError(f"{target} already exists and is not a copy of the backing file {source}", path=target)
         part = f"{target}.part"
         try:
             copying.copy(source, part, float("inf"), known)

@@ -52,7 +52,7 @@ def choose(snapshot: Snapshot, names: Optional[Sequence[str]], dest: str, may_be
 def _unit(name: str) -> int:
     found = classes.find(name)
     if found.kind is not disks.DISK or found.flags:
-        raise InputError(f"{name!r} is no disk; expected {disks.DISK.units}", name=name)
+        raise InputError(f"{name!r} is not a disk; expected {disks.DISK.units}", name=name)
     return found.unit
 
 
@@ -103,7 +103,9 @@ def _checked(snapshot: Snapshot, name: str, path: str) -> copying.FileId:
     except OSError as err:
         raise InputError(f"the file {path} of {name} of {umid} is not there: {err.strerror}", path=path) from err
     if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{name} of {umid} is {path}, which is no regular file; it cannot be copied so", path=path)
+        raise InputError(
+            f"{name} of {umid} is {path}, which is not a regular file; only a regular file can be copied", path=path
+        )
     if not os.access(path, os.R_OK):
         raise NotAllowedError(f"not allowed to read {path}, the file of {name} of {umid}", path=path)
     if snapshot.uid() not in (None, 0, os.geteuid()) and not _is_theirs(snapshot, path, found):
@@ -136,7 +138,7 @@ def check_target(chosen: Sequence[Disk], dest: str, overwrite: bool) -> None:
     """
     folder = _nearest(dest)
     if not os.path.isdir(folder):
-        raise InputError(f"dest cannot be a directory: {folder} is none", path=dest)
+        raise InputError(f"dest cannot be a directory: {folder} is not a directory", path=dest)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise NotAllowedError(f"not allowed to write into {folder}", path=folder)
     folders = [disk.target for disk in chosen if os.path.isdir(disk.target) and not os.path.islink(disk.target)]

@@ -35,7 +35,9 @@ class NotifySockets:
 
     def reason(self, path: str) -> str:
         """Return why nobody of ours listens at a path, or nothing when one does."""
-        return self._reasons.get(path, "" if path in self._listeners else "nobody was told to listen there")
+        return self._reasons.get(
+            path, "" if path in self._listeners else "the collector was not set up to listen there"
+        )
 
     def drain(self) -> Iterator[Datagram]:
         """Yield what has come to all sockets, some of each in turn, and do not wait."""

@@ -70,7 +70,7 @@ def _own(given: Mapping[str, Any]) -> Watch:
     try:
         return Watch(name, severity, re.compile(str(given["regex"])))
     except re.error as err:
-        raise InputError(f"the pattern {name!r} is no regular expression: {err}") from err
+        raise InputError(f"the pattern {name!r} is not a regular expression: {err}") from err
 
 
 def find(wanted: Sequence[Watch], lines: Sequence[str]) -> Iterator[Tuple[Watch, str]]:

@@ -178,7 +178,7 @@ class _Session:
                 _let_go()
             try:
                 self._loop.run()
-                self._recorder.add("collector_stopped", "it was told to end")
+                self._recorder.add("collector_stopped", "a signal asked it to end")
             except Exception as err:
                 told = "".join(traceback.format_exception_only(type(err), err)).strip()
                 self._recorder.add("collector_stopped", f"it failed: {told}", severity="critical")
@@ -204,7 +204,7 @@ class _Session:
         if lock.away_since is not None:
             away = max(self._began - lock.away_since, 0.0)
             how = "it was killed" if lock.was_killed else "it was stopped"
-            text = f"nothing was collected for {away:.1f} s, since {how}"
+            text = f"nothing was collected for {away:.1f} s, because {how}"
             severity = "warning" if lock.was_killed else "info"
             self._recorder.gap(text, since=lock.away_since, seconds=round(away, 1), severity=severity)
         self._recorder.flush()

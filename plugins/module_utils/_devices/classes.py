@@ -25,13 +25,13 @@ def find(name: str) -> Name:
     :raises InputError: when no kernel has such a device
     """
     if name in ("mem", "memory"):
-        raise InputError("memory is no device that is set to a value; use the module uml.mconsole.memory", name=name)
+        raise InputError("memory is not a device that can be set; use the module uml.mconsole.memory", name=name)
     for kind in CLASSES.values():
         match = kind.spelling.fullmatch(name)
         if match is not None:
             return _name(kind, name, match)
     listed = "; ".join(f"{kind.units} ({kind.title})" for kind in CLASSES.values())
-    raise InputError(f"{name!r} is no device that any kernel knows; expected one of {listed}", name=name)
+    raise InputError(f"{name!r} is not a device; expected one of {listed}", name=name)
 
 
 def _name(kind: DeviceClass, name: str, match: re.Match[str]) -> Name:

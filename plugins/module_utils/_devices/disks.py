@@ -276,7 +276,7 @@ MEANINGS = (
     Meaning(-16, "currently open", "the guest has it open: mounted, as swap, or by a process"),
     Meaning(-21, "", "it is a directory"),
     Meaning(-11, "", "another process has locked the file"),
-    Meaning(-22, "", "the COW file and its backing file do not fit, or the file is no COW file"),
+    Meaning(-22, "", "the COW file and its backing file do not match, or the file is not a COW file"),
     Meaning(-2, "", "the COW file cannot be made there"),
 )
 

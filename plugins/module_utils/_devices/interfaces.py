@@ -64,10 +64,12 @@ def _value(kind: str, key: str, value: Any) -> str:
         text = text.lower().replace("-", ":")
         if not _MAC.fullmatch(text) or int(text[:2], 16) & 1 or text == "00:00:00:00:00:00":
             raise InputError(
-                f"{value!r} is no hardware address of one interface; expected one such as 52:54:00:12:34:56"
+                f"{value!r} is not the hardware address of one interface; expected one such as 52:54:00:12:34:56"
             )
     if key == "ifname" and (len(text) > 15 or "/" in text or " " in text):
-        raise InputError(f"{value!r} is no name of an interface of the VM host")
+        raise InputError(
+            f"{value!r} is not the name of an interface; expected at most 15 characters without a slash or a space"
+        )
     if key == "command":
         return plain(text, key, " ", "slirp takes _ for a space")
     return plain(
@@ -199,12 +201,14 @@ def unverifiable(snapshot: Snapshot, unit: int, want: Options, have: Options) ->
     name, known = want.get("ifname"), snapshot.host_interfaces()
     if not have["up"]:
         missing = name and known is not None and name not in known
-        later = f"; the VM host has no {name} yet, and the instance makes it then" if missing else ""
-        return [f"the transport is opened when the guest brings the interface up, and no kernel tells it before{later}"]
+        later = f"; the VM host has no {name} yet, and the instance will create it then" if missing else ""
+        return [
+            f"the kernel opens the transport when the guest brings the interface up, and reports it only then{later}"
+        ]
     if want.get("transport") in ("tap", "hybrid") and name in taps(snapshot):
         unseen = sorted(set(want) - {"transport", "ifname", "mac", "mtu"})
-        return [f"the kernel tells nobody its {', '.join(unseen)}"] if unseen else []
-    return ["the kernel tells nobody what the interface was set to"]
+        return [f"the kernel does not report its {', '.join(unseen)}"] if unseen else []
+    return ["the kernel does not report the settings of the interface"]
 
 
 MEANINGS = (

@@ -79,7 +79,7 @@ def spell(text: str) -> str:
     kind, colon, argument = text.partition(":")
     row = CHANNELS.get(kind)
     if row is None:
-        raise InputError(f"{text!r} is no channel of a line; expected one of {', '.join(CHANNELS)}")
+        raise InputError(f"{text!r} is not a channel of a line; expected one of {', '.join(CHANNELS)}")
     if not row.argument:
         if colon and (kind not in _REPORTED or not argument.startswith(_REPORTED[kind])):
             raise InputError(f"the channel {kind} takes no argument, and {text!r} gives one")
@@ -164,7 +164,7 @@ def _check_terminal(snapshot: Snapshot, path: str) -> None:
     except FileNotFoundError:
         raise InputError(f"no terminal {path!r} on the VM host, as {snapshot.umid} sees it", path=path) from None
     if found is not None and not stat.S_ISCHR(found.st_mode):
-        raise InputError(f"{path!r} on the VM host is no terminal", path=path)
+        raise InputError(f"{path!r} on the VM host is not a terminal", path=path)
 
 
 def unverifiable(snapshot: Snapshot, unit: int, want: Options, have: Options) -> List[str]:

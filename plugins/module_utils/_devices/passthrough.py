@@ -41,7 +41,7 @@ def validate_virtio(given: Options) -> Options:
     if not given.get("socket") or given.get("virtio_id") is None:
         raise InputError("a virtio device needs a socket and a virtio_id, such as 1 for a network card or 2 for a disk")
     if not 0 < int(given["virtio_id"]) < 1 << 16:
-        raise InputError(f"{given['virtio_id']} is no virtio_id; expected a number from 1 to 65535")
+        raise InputError(f"{given['virtio_id']} is not a virtio_id; expected a number from 1 to 65535")
     path = plain(
         os.path.expanduser(str(given["socket"])), "the socket", ":,", "the kernel takes what follows for a number"
     )
@@ -90,7 +90,7 @@ def check_virtio(snapshot: Snapshot, unit: int, want: Options, leaving: Collecti
     except FileNotFoundError:
         raise InputError(f"no socket {want['socket']!r} on the VM host, as {snapshot.umid} sees it") from None
     if found is not None and not stat.S_ISSOCK(found.st_mode):
-        raise InputError(f"{want['socket']!r} on the VM host is no socket")
+        raise InputError(f"{want['socket']!r} on the VM host is not a socket")
 
 
 def unverifiable_virtio(snapshot: Snapshot, unit: int, want: Options, have: Options) -> List[str]:
@@ -196,7 +196,7 @@ VFIO = DeviceClass(
     read=read_vfio,
     canonical=lambda snapshot, flat: {},
     check=check_vfio,
-    unverifiable=lambda snapshot, unit, want, have: ["the kernel tells nobody whether it could use the PCI device"],
+    unverifiable=lambda snapshot, unit, want, have: ["the kernel does not report whether it could use the PCI device"],
     number=vfio_number,
     label=lambda unit: f"vfio_uml.{vfio_address(unit)}",
     config_readable=False,

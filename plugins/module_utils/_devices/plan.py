@@ -143,7 +143,7 @@ class _Planned:
         name = self.spec.name
         if self.sets and not self.want and self._kind.needs_options:
             raise InputError(
-                f"{self._sight.umid} has no {name.text}, and nothing says what it shall be", name=name.text
+                f"{self._sight.umid} has no {name.text}, and the task gives no options to add it with", name=name.text
             )
         if self._kind.change == ADD and self._there and (self.removes or self.differences):
             raise RefusedError(
@@ -202,9 +202,9 @@ class _Planned:
             return "it was not there"
         if self.differences:
             return "; ".join(
-                f"{key} was {have!r} and shall be {want!r}" for key, (have, want) in self.differences.items()
+                f"{key} was {have!r}, and {want!r} is requested" for key, (have, want) in self.differences.items()
             )
-        return "it is as wished"
+        return "it is configured as requested"
 
 
 def restoring(name: Name, have: Options) -> List[str]:
@@ -230,7 +230,7 @@ def verdict(snapshot: Snapshot, each: DeviceSpec, have: Options) -> Tuple[Option
     wrong = compare(snapshot, name.kind, want, have)
     if wrong:
         said = "; ".join(f"{key} is {is_!r}, not {shall!r}" for key, (is_, shall) in wrong.items())
-        return f"{name.text} of {snapshot.umid} is not as wished: {said}", []
+        return f"{name.text} of {snapshot.umid} is not as requested: {said}", []
     if snapshot.guest_unreadable:
         return None, ["the instance is paused, so its guest's files are out of sight"]
     return None, name.kind.unverifiable(snapshot, name.unit, want, have)

@@ -89,7 +89,7 @@ def choose(kind: str, table: Dict[str, Transport], name: object) -> Transport:
     if not name:
         raise InputError(f"{kind} interfaces need a transport: one of {', '.join(table)}")
     if name not in table:
-        raise InputError(f"{name!r} is no transport of {kind} interfaces; expected one of {', '.join(table)}")
+        raise InputError(f"{name!r} is not a transport of {kind} interfaces; expected one of {', '.join(table)}")
     return table[str(name)]
 
 

@@ -196,7 +196,7 @@ def _members(word: str) -> List[str]:
     found = [row.name for row in SUBSETS if word in (row.name, "all", *row.groups)]
     if not found:
         known = ", ".join([*GROUPS, *(row.name for row in SUBSETS)])
-        raise InputError(f"{word!r} is no subset of the facts; expected one of {known}, or one of them after a !")
+        raise InputError(f"{word!r} is not a subset of the facts; expected one of {known}, or one of them after a !")
     return found
 
 
@@ -223,7 +223,9 @@ def check_interface(name: str) -> str:
     :raises InputError: when no interface can have it
     """
     if name in (".", "..") or not _INTERFACE_NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name of an interface; expected one such as vec1, or a series such as vec*")
+        raise InputError(
+            f"{name!r} is not the name of an interface; expected one such as vec1, or a series such as vec*"
+        )
     return name
 
 

@@ -53,7 +53,7 @@ def header_of(path: str) -> CowHeader:
     except OSError as err:
         raise InputError(f"the COW file {path} cannot be read: {err.strerror}", path=path) from err
     if header is None:
-        raise InputError(f"{path} is no COW file: it has no such header", path=path)
+        raise InputError(f"{path} is not a COW file: it has no COW header", path=path)
     return header
 
 
@@ -169,7 +169,7 @@ def check_backing(backing: str) -> None:
     except OSError as err:
         raise InputError(f"the backing file {backing} cannot be seen: {err.strerror}", path=backing) from err
     if not stat.S_ISREG(mode):
-        raise InputError(f"the backing file {backing} is no regular file", path=backing)
+        raise InputError(f"the backing file {backing} is not a regular file", path=backing)
 
 
 def check_unused(path: str) -> None:

@@ -118,7 +118,7 @@ def point_to(path: str, backing_file: str) -> None:
         data = stream.read(_START.size + _V3_OLD.size)
         stored = encode_text(backing_file)
         if parse_header(data) is None or len(stored) >= _PATH:
-            raise InputError(f"{path} is no COW file whose header takes {backing_file!r}", path=path)
+            raise InputError(f"{path} is not a COW file whose header has room for {backing_file!r}", path=path)
         stream.seek(_offset(data))
         stream.write(stored.ljust(_PATH, b"\0"))
 

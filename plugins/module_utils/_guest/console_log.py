@@ -36,7 +36,7 @@ def open_log(path: str, owner: Optional[int] = None, known: Optional[Tuple[int, 
     if own or path == os.devnull or known == (found.st_dev, found.st_ino):
         return descriptor
     os.close(descriptor)
-    raise InputError(f"the console log {path} is no regular file of its user, or has a second name", path=path)
+    raise InputError(f"the console log {path} is not a regular file of its user, or has a second name", path=path)
 
 
 def _make(path: str, owner: Optional[int]) -> int:

@@ -113,7 +113,7 @@ def _pattern(text: Optional[str]) -> Optional[Pattern[str]]:
     try:
         return re.compile(text) if text else None
     except re.error as err:
-        raise InputError(f"search is no regular expression: {text!r} ({err})", search=text) from err
+        raise InputError(f"search is not a regular expression: {text!r} ({err})", search=text) from err
 
 
 def seconds(text: Optional[str]) -> float:

@@ -161,7 +161,7 @@ def make_directory(path: str) -> None:
         raise InputError(f"the journal's directory {path} cannot be made: {err.strerror}", path=path) from err
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise NotAllowedError(
-            f"{path} is not a directory of user {os.geteuid()} that nobody else may look into"
+            f"{path} is not a directory of user {os.geteuid()} that is closed to all other users"
             f" (found owner {found.st_uid}, mode {found.st_mode:07o})",
             path=path,
         )
@@ -193,7 +193,7 @@ def _finite(text: str) -> float:
     """Return a number that JSON can say again."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number that an event has")
+        raise ValueError(f"{text} is not a number that an event can have")
     return number
 
 
@@ -248,7 +248,7 @@ class Reader:
         """Yield what is there behind the position, moving it."""
         found = files(self._directory)
         if found and self._turn_to(found[-1]) and _last(found[-1]) < self.position:
-            yield _gap(0, None, f"the journal begins anew: it has no event {self.position}")
+            yield _gap(0, None, f"the journal has started again: it has no event {self.position}")
             self.position = 0
         start = max((each.first for each in found if each.first <= self.position + 1), default=0)
         for file in found:

@@ -88,7 +88,7 @@ def steps(request: Request, seen: Observation, unit: Unit, before: State, differ
     main = _main_steps(request, seen, differences)
     found = (*_limit_steps(request, unit, before), *main, *_unit_steps(request, seen, unit, before, main))
     if "stop" in found and not request.params["stop_methods"]:
-        raise InputError(f"{request.umid} is to be stopped, and stop_methods is empty; expected at least one method")
+        raise InputError(f"{request.umid} must be stopped, and stop_methods is empty; expected at least one method")
     return found
 
 

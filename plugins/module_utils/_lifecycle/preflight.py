@@ -58,7 +58,7 @@ def _check_place(launch: Launch) -> None:
     where, _console = launch.place, launch.place.console
     folder = where.uml_dir if os.path.lexists(where.uml_dir) else os.path.dirname(where.uml_dir)
     if not os.path.isdir(folder):
-        raise NotThereError(f"the uml_dir {where.uml_dir} cannot be made: {folder} is no directory", path=folder)
+        raise NotThereError(f"the uml_dir {where.uml_dir} cannot be made: {folder} is not a directory", path=folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         why = ", whose file system is read-only" if os.statvfs(folder).f_flag & os.ST_RDONLY else ""
         raise NotAllowedError(
@@ -71,7 +71,7 @@ def _check_log(launch: Launch) -> None:
     if os.path.realpath(launch.log).startswith(inside):
         raise InputError(f"the console log {launch.log} is inside {inside}, which the kernel clears", path=launch.log)
     if os.path.lexists(launch.log) and launch.log != os.devnull and not stat.S_ISREG(os.lstat(launch.log).st_mode):
-        raise InputError(f"the console log {launch.log} is no regular file; expected one, or {os.devnull}")
+        raise InputError(f"the console log {launch.log} is not a regular file; expected one, or {os.devnull}")
     folder = os.path.dirname(launch.log)
     if folder == launch.place.uml_dir or launch.log == os.devnull:
         return
@@ -113,7 +113,9 @@ def _check_memory(launch: Launch, force: bool, own: int) -> List[str]:
     words = [word[4:] for word in launch.argv if word.startswith("mem=")]
     wanted = parsing.parse_size(words[-1]) if words else LEAST_MEMORY
     if wanted < LEAST_MEMORY and not force:
-        raise InputError(f"memory is {words[-1]}, and with less than 64M kernels die while booting; say force to try")
+        raise InputError(
+            f"memory is {words[-1]}, and kernels with less than 64M die while booting; set force=true to try"
+        )
     warnings = _check_room(launch, wanted, force, own)
     if wanted < ENOUGH_MEMORY:
         least = f"{ENOUGH_MEMORY >> 20}M"

@@ -193,7 +193,7 @@ def _notify_path(wanted: Launch) -> str:
     """
     found = notify.path_of(wanted.argv, wanted.cwd)
     if found is None or found == notify.default_path(wanted.place.uml_dir):
-        raise InputError("wait_for is message, and the instance has no notify socket of its own; give notify")
+        raise InputError("wait_for is message, and the instance has no separate notify socket; set notify to its path")
     return found
 
 

@@ -96,7 +96,7 @@ def check(place: Place) -> None:
         raise NotAllowedError(f"the unit of {umid} is root's; run the task as root (become: true)", umid=umid)
     if not _NAME.match(umid):
         raise InputError(
-            f"{umid!r} is no name for a unit; expected letters, digits, dots, dashes and underscores", umid=umid
+            f"{umid!r} is not a name for a unit; expected letters, digits, dots, dashes and underscores", umid=umid
         )
     if not os.path.isfile(TEMPLATE):
         raise InputError(f"{TEMPLATE} is not there; the role uml.mconsole.instances writes it", umid=umid)

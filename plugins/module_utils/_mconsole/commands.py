@@ -89,7 +89,7 @@ def parse(text: str) -> Command:
     head, _space, rest = text.partition(" ")
     word = WORDS.get(head)
     if word is None:
-        raise InputError(f"{head!r} is no console command; expected one of {', '.join(sorted(WORDS))}", command=text)
+        raise InputError(f"{head!r} is not a console command; expected one of {', '.join(sorted(WORDS))}", command=text)
     argument = (rest[:-1] if head == "log" and rest.endswith("\n") else rest).strip(" ")
     if bool(argument) != bool(word.arguments):
         wanted = repr(f"{head} {word.arguments}") if word.arguments else f"{head!r} alone"

@@ -149,7 +149,7 @@ class Console(dangers.DangerContext):
                 f"no instance {self.umid!r}: there is no console at {self.path}{self._boots()}", **facts
             )
         if err.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN):
-            return NotThereError(f"the instance {self.umid!r} is gone: nobody listens at {self.path}", **facts)
+            return NotThereError(f"the instance {self.umid!r} is gone: no process listens at {self.path}", **facts)
         if err.errno in (errno.EACCES, errno.EPERM):
             return NotAllowedError(f"not allowed to use the console of {self.umid!r} at {self.path}", **facts)
         if err.errno is None or err.errno == errno.ENAMETOOLONG:

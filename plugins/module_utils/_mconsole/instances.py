@@ -201,7 +201,7 @@ def _nowhere(here: Place, uml_dir: Optional[str], known: List[Instance]) -> NotT
     looked = here.uml_dir if uml_dir else f"{here.uml_dir} and among all instances of this host"
     umids = sorted({instance.place.umid for instance in known})
     more = f" and {len(umids) - _LISTED} more" if len(umids) > _LISTED else ""
-    there = f"there are {', '.join(umids[:_LISTED])}{more}" if umids else "there is none at all"
+    there = f"there are {', '.join(umids[:_LISTED])}{more}" if umids else "there are no instances"
     return NotThereError(
         f"no instance {here.umid!r}: looked in {looked}; {there}", umid=here.umid, uml_dir=here.uml_dir, known=umids
     )

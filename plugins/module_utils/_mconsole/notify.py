@@ -167,7 +167,7 @@ def _clear(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(kind):
-        raise InputError(f"the notify path {path} is there, and is no socket", path=path)
+        raise InputError(f"the notify path {path} exists and is not a socket", path=path)
     if is_heard(path) is not False:
         raise NotAllowedError(f"another process listens at the notify path {path}", path=path)
     os.unlink(path)

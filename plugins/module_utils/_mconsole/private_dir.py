@@ -66,7 +66,7 @@ def _own_directory(base: str) -> str:
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o066:
         raise NotAllowedError(
-            f"{path} is not a directory of user {uid} that nobody else may read or write"
+            f"{path} is not a directory of user {uid} that is closed to all other users"
             f" (found owner {found.st_uid}, mode {found.st_mode:07o}); remove it",
             path=path,
         )

@@ -16,8 +16,8 @@ from .task import Task
 def refusal(task: Task) -> DangerError:
     """Return the error of a change that would freeze a paused instance for good."""
     return DangerError(
-        f"{task.umid} is paused, and changing its devices now can freeze it for good; say resume: true"
-        " to resume it for the moment, or resume it first",
+        f"{task.umid} is paused, and a change of its devices can freeze it for good; set resume=true"
+        " to resume it for the change, or resume it first",
         umid=task.umid,
         danger="guest-while-paused",
     )

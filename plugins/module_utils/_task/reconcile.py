@@ -75,7 +75,7 @@ def _read_again(task: Task, read: Callable[[Task], State], before: State, failur
         return read(task)
     except Error:
         if failure["commands"] and _MAY not in failure["msg"]:
-            failure["msg"] += f"; {_MAY}, since what came of it cannot be read"
+            failure["msg"] += f"; {_MAY}, because the devices cannot be read afterwards"
         return before
 
 

@@ -120,7 +120,7 @@ def _open_regular(path: str, umid: str) -> int:
         raise NotThereError(f"the instance {umid!r} has no pid file {path}: {err.strerror}", umid=umid) from err
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise NotThereError(f"what should be the pid file of {umid!r}, {path}, is no file", umid=umid)
+        raise NotThereError(f"the pid file of {umid!r}, {path}, is not a regular file", umid=umid)
     return descriptor
 
 

@@ -733,7 +733,7 @@ def test_a_file_of_ours_with_another_name_says_what_is_wrong_with_it(tmp_path, n
         ({"umids": ["a/b"]}, "umids: 'a/b' matches no umid; expected a name or a glob such as 'web*'"),
         ({"exclude_umids": [""]}, "exclude_umids: '' matches no umid"),
         ({"vm_host_groups": ["kvm"]}, "no earlier source of the inventory has a group 'kvm'"),
-        ({"umids": ["web0", 7]}, "umids: expected text, found 7; write the name in quotes, since YAML does not"),
+        ({"umids": ["web0", 7]}, "umids: expected text, found 7; write the name in quotes, because YAML does not"),
         ({"umids": [False]}, "umids: expected text, found False; write the name in quotes"),
         ({"exclude_umids": [1.1]}, "exclude_umids: expected text, found 1.1; write the name in quotes"),
         ({"vm_hosts": [7]}, "vm_hosts: expected the name of a host, found 7; write it in quotes"),

@@ -54,7 +54,7 @@ def test_a_console_command_passes(typed: str, sent: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("versio", "'versio' is no console command"),
+        ("versio", "'versio' is not a console command"),
         ("halt now", "expected 'halt'"),
         ("echo ~root && sleep 0", "no shell commands"),
         ("( umask 77 && mkdir -p /tmp/x )", "no shell commands"),

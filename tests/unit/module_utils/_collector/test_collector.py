@@ -65,11 +65,11 @@ def test_what_is_in_its_place_is_left_alone(path: str, uml_dir: Path) -> None:
     precious = uml_dir / "precious"
     precious.write_text("kept")
     Path(path).symlink_to(precious)
-    with pytest.raises(Error, match="is no socket"):
+    with pytest.raises(Error, match="is not a socket"):
         Listener(path)
     os.unlink(path)
     Path(path).symlink_to(uml_dir / "nowhere")
-    with pytest.raises(Error, match="is no socket"):
+    with pytest.raises(Error, match="is not a socket"):
         Listener(path)
     assert (precious.read_text(), sorted(uml_dir.iterdir())) == ("kept", [Path(path), precious])
 

@@ -272,7 +272,7 @@ def test_what_cannot_be_read_after_a_change_is_told_to_have_happened_perhaps(lau
     fake = launch(kind=Odd)
     result = run("device", name="ubd1", file=image(uml_dir / "a"), timeout=0.3)
     assert result["failed"]
-    assert "it may have happened, since what came of it cannot be read" in result["msg"]
+    assert "it may have happened, because the devices cannot be read afterwards" in result["msg"]
     assert result["commands"] == [f"config ubd1={uml_dir}/a"]
 
 

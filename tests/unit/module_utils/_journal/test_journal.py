@@ -244,7 +244,7 @@ def test_a_foreign_directory_is_refused(folder: str) -> None:
     """Others may read no events, and a link leads nowhere."""
     os.makedirs(folder, 0o755)
     os.chmod(folder, 0o755)
-    with pytest.raises(NotAllowedError, match=r"nobody else may look into .*0040755"):
+    with pytest.raises(NotAllowedError, match=r"closed to all other users .*0040755"):
         journal.Writer(folder)
     os.chmod(folder, 0o700)
     os.symlink(folder, f"{folder}.link")

@@ -60,7 +60,7 @@ def test_without_systemd_or_the_template_there_is_no_unit(host: Path, monkeypatc
 
 @pytest.mark.parametrize("umid", ["a b", "*", "web@1", "-a", ".a", "a\\x20b", "\xe4", "a\n"])
 def test_a_name_that_systemctl_would_take_otherwise_is_refused(umid: str, host: Path) -> None:
-    with pytest.raises(InputError, match="is no name for a unit"):
+    with pytest.raises(InputError, match="is not a name for a unit"):
         systemd_unit.check(Place(umid, "/srv/uml"))
 
 

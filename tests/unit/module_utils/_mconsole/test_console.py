@@ -281,7 +281,7 @@ def test_an_instance_that_is_gone_is_not_there(console: Console, fake: FakeConso
     with pytest.raises(UnansweredError):
         console.command("halt", force=True, timeout=SHORT)
     fake.wait_dead()
-    with pytest.raises(NotThereError, match=r"^the instance 'fake' is gone: nobody listens at "):
+    with pytest.raises(NotThereError, match=r"^the instance 'fake' is gone: no process listens at "):
         console.command("version")
 
 
@@ -414,7 +414,7 @@ def test_a_command_for_one_does_not_go_to_another(
         assert console.command("version").ok
         taken.console.unlink()
         make(taken.console, fake.console)
-        with pytest.raises(NotThereError, match="nobody listens"):
+        with pytest.raises(NotThereError, match="no process listens"):
             console.command("halt")
     assert "halt" not in fake.received
 

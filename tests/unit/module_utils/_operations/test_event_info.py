@@ -109,7 +109,7 @@ def test_whether_somebody_collects_is_told(folder: str, writer: journal.Writer) 
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"search": "("}, r"search is no regular expression: '\('"),
+        ({"search": "("}, r"search is not a regular expression: '\('"),
         ({"since": "yesterday"}, "since is neither seconds since 1970 nor a time such as .*: 'yesterday'"),
         ({"limit": 0}, "limit is 0; expected 1 to 10000"),
         ({"order": "oldest", "limit": 10001}, "limit is 10001; expected 1 to 10000"),

@@ -179,7 +179,7 @@ def test_a_connection_that_breaks_is_told_and_mended(tmp_path: Path) -> None:
     [
         ({"python": "/nowhere/python3"}, "/nowhere/python3 cannot be started: No such file or directory"),
         ({"python": "/bin/false"}, "the connection ended"),
-        ({"journal_dir": "/etc/shadow/x", "search": "("}, "search is no regular expression: '(' "),
+        ({"journal_dir": "/etc/shadow/x", "search": "("}, "search is not a regular expression: '(' "),
     ],
 )
 def test_a_host_that_cannot_be_followed_is_told_once(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
