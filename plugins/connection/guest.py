@@ -150,7 +150,7 @@ from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import Bec
 _PART = 4 << 20  # bytes of a file that one order carries
 _NO_PROGRAM = 127
 _PONG = b'{"ping": "pong", "changed": false}'
-_SAY = {"not_there", "not_allowed", "unanswered"}  # kinds of errors for which there is no way into the guest
+_SAY = {"not_there", "not_allowed", "unanswered"}  # kinds of errors that leave no way into the guest
 
 
 class Connection(ConsoleConnection):
@@ -170,7 +170,7 @@ class Connection(ConsoleConnection):
 
     @property
     def vm_host_become(self) -> Become | None:
-        """Return who the local client is to become on the VM host, by variables of its own."""
+        """Return the user that the local client becomes on the VM host, from separate variables."""
         if not self.get_option("uml_become"):
             return None
         method = self.get_option("uml_become_method")

@@ -64,7 +64,7 @@ from ansible_collections.uml.mconsole.plugins.plugin_utils import _fleet_plan
 
 
 def fleet_changes(results: Any, groups: Any, batch: int = 1) -> dict[str, Any]:
-    """Return what is to be done."""
+    """Return the changes to make."""
     found = _fleet_plan.changes(results, groups, batch)
     for text in found["warnings"]:
         Display().warning(text)

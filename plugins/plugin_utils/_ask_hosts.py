@@ -27,7 +27,7 @@ Job = Callable[[], dict[str, Any]]
 
 
 class Answer(NamedTuple):
-    """What a VM host answered, or why it did not, in one sentence."""
+    """The answer of a VM host, or one sentence that says why there is no answer."""
 
     result: dict[str, Any]
     error: str = ""

@@ -40,7 +40,7 @@ Answer = dict[str, Any]
 
 
 class Transport(Protocol):
-    """What a channel needs of a connection; it quotes all words once, at its end."""
+    """The part of a connection that a channel needs; it quotes all words once, at its end."""
 
     where: str
 
@@ -107,7 +107,7 @@ class Channel:
             return self._once(order)
 
     def ask_client(self, order: Order) -> Answer:
-        """Return the answer of a client that stays, started when there is none.
+        """Return the answer of a client that stays; start one if none runs.
 
         :raises ChannelUnavailable: when none can stay or be reached; the order was not sent
         :raises AnsibleConnectionFailure: when the VM host cannot be reached; the order was not sent

@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 class Answer(NamedTuple):
-    """What one host of the inventory answered, and where it is.
+    """The answer of one host of the inventory, and the host's place.
 
     Hosts behind one address have the same ``place``, and ``vm_host`` is its name. ``umid`` is empty unless the host is
     an instance.
@@ -45,7 +45,7 @@ def answer_of(host: str, variables: Mapping[str, Any], playbook: str) -> Answer:
 
 
 def rows_of(answer: Answer) -> list[dict[str, Any]]:
-    """Return a row for each instance that a host reported, or one row that says why there is none.
+    """Return a row for each instance that a host reported, or one row that says why it reported no instance.
 
     ``host`` of a row is the VM host, ``inventory_hostname`` the host that answered.
     """
@@ -67,5 +67,5 @@ def fact(row: Row, *names: str) -> Any:
 
 
 def is_disk(disk: Row) -> bool:
-    """Return whether a disk has a file of its own."""
+    """Return whether a device is a disk with its own file."""
     return disk.get("file") not in (None, "", "/dev/null")

@@ -6,7 +6,7 @@
 
 A umid is chosen on a VM host, so it must never stand for anything else in the inventory: not for a group (core would
 make that group's hosts members of ours), not for the controller, not for a VM host, not for a machine of an earlier
-source. Two instances never share a name, since a task for one would reach the other.
+source. Two instances never share a name, because a task for one would reach the other.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Claim:
         return self.turn < len(self.names)
 
     def give_up(self, owner: str) -> None:
-        """Go on to the next name, since the current one stands for something else."""
+        """Go on to the next name, because the current one stands for something else."""
         self.refusals.append(f"{self.name!r} is {owner}")
         self.turn += 1
 
@@ -97,7 +97,7 @@ class _Claim:
 def assign(entries: Sequence[Entry], taken: Taken, qualified: bool) -> tuple[list[Entry], list[str]]:
     """Return the instances that get a name, with it, and a sentence about each that did not get its first choice.
 
-    A name that two instances want is used by neither, whichever of them was there first.
+    A name that two instances want is used by neither, also if one of them had it first.
     """
     claims = [_Claim(entry, _candidates(entry, qualified)) for entry in entries if is_host_name(entry)]
     unnamed = [f"{entry} is left out: a host cannot have that name" for entry in entries if not is_host_name(entry)]

@@ -41,7 +41,7 @@ def read(dest: Path) -> str:
 
 
 def replace(dest: Path, text: str) -> None:
-    """Put a file in its place at once, so that nobody reads half of it; a new one has the rights of any new file.
+    """Put a file in its place at once, so that no program reads half of it; a new one has the rights of any new file.
 
     :raises AnsibleActionFail: when it cannot be written
     """

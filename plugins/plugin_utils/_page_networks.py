@@ -16,7 +16,7 @@ from ._page_text import clean, count, natural
 
 Part = dict[str, Any]
 
-# What an attachment's transport makes of the thing at its other end, and whether others can be there, too.
+# What an attachment's transport makes of the thing at its other end, and whether others can also be there.
 _KINDS = {
     "daemon": ("switch", True),
     "vde": ("VDE switch", True),
@@ -33,7 +33,7 @@ _KINDS = {
 
 
 def attachment_of(attachment: Row) -> Part:
-    """Return where an interface leads: to a bridge through a tap, or to whatever its transport names."""
+    """Return where an interface leads: to a bridge through a tap, or to the target of its transport."""
     transport, network = str(attachment.get("transport")), clean(attachment.get("network"), 100)
     bridge = clean(attachment.get("bridge"), 32)
     kind, shared = ("bridge", True) if bridge else _KINDS.get(transport, ("tap", False))

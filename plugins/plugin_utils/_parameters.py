@@ -53,7 +53,7 @@ def validate(name: str, arguments: Mapping[str, Any], timeout: float) -> dict[st
 
 
 def _given(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the names of the options that a user gave; core adds some of its own."""
+    """Return the names of the options that a user gave; core adds its own."""
     return [option for option in arguments if not option.startswith("_ansible_")]
 
 

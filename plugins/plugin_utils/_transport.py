@@ -23,7 +23,7 @@ _TRIES = 2  # to learn why ssh ended, before core's own message counts
 class Become:
     """The become plugin of a task, held back: the channel applies it once, on the VM host.
 
-    It does all that the plugin does, but leaves command text alone, since core would wrap console commands.
+    It does all that the plugin does, but leaves command text alone, because core would wrap console commands.
     """
 
     def __init__(self, plugin: Any) -> None:
@@ -114,7 +114,7 @@ class SshTransport(_Transport):
             self._master("cancel", "-L", f"{address}:{address}")
 
     def reset_dead_master(self, timeout: float) -> None:
-        """End a ControlMaster through which nothing goes any more, since every command over it would hang.
+        """End a ControlMaster that passes nothing on any more, because every command over it would hang.
 
         A user may have started it, without the options by which ours ends by itself.
         """
@@ -190,5 +190,5 @@ def channel_options(connection: Any) -> tuple[str, ...]:
 
 
 def shell_text(text: str) -> str:
-    """Return shell text so that the login user's shell, whatever it is, hands it to sh whole."""
+    """Return shell text so that any login shell hands it to sh whole."""
     return f"/bin/sh -c {shlex.quote(text)}"

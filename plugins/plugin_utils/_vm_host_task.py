@@ -23,7 +23,7 @@ _CORE_SSH = "ansible.plugins.connection.ssh"
 
 
 class Surroundings(NamedTuple):
-    """What the module of a task would run with on the VM host."""
+    """The environment that the module of a task would run with on the VM host."""
 
     python: str
     environment: Mapping[str, Any]

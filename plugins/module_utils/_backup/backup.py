@@ -79,7 +79,7 @@ class Backup:
 
     @contextlib.contextmanager
     def _paused(self) -> Iterator[None]:
-        """Pause the instance, and resume it whatever happens."""
+        """Pause the instance, and resume it also after an error."""
         began = time.monotonic()
         try:
             self._console.command("stop")
@@ -100,7 +100,7 @@ class Backup:
     def _copy_all(self, folder: str, began: float) -> List[Copied]:
         """Copy all disks, again if a late write came in between: on a busy host a helper of the kernel may lag.
 
-        :raises UnverifiedError: when somebody else resumed the instance meanwhile
+        :raises UnverifiedError: when another client resumed the instance meanwhile
         """
         deadline = began + self._max_pause
         while True:

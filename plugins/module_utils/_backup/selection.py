@@ -32,13 +32,13 @@ class Disk(NamedTuple):
     identities: Tuple[copying.FileId, ...]
 
 
-# What is to be copied.
+# The disks to copy.
 
 
 def choose(snapshot: Snapshot, names: Optional[Sequence[str]], dest: str, may_be_none: bool = False) -> List[Disk]:
     """Return the named disks, or by default all that have a file and that the guest may write to.
 
-    :raises InputError: when a disk is not there, or is no regular file, or when there is none and one must be
+    :raises InputError: when a disk does not exist, is not a regular file, or when no disk is left and one is required
     """
     if names is None:
         found = [_disk(snapshot, unit, dest) for unit in range(disks.UNITS) if _is_worth_it(snapshot, unit)]
@@ -133,7 +133,7 @@ def _is_theirs(snapshot: Snapshot, path: str, found: os.stat_result) -> bool:
 def check_target(chosen: Sequence[Disk], dest: str, overwrite: bool) -> None:
     """Refuse a place that cannot take the copies, before anything is paused.
 
-    :raises InputError: when it is no directory, has too little room, or has such files
+    :raises InputError: when it is not a directory, has too little room, or already has files of these names
     :raises NotAllowedError: when this user may not write there
     """
     folder = _nearest(dest)

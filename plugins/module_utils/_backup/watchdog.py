@@ -2,10 +2,10 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Resume a paused instance when whoever paused it cannot: killed, stopped, or stuck in a file system.
+"""Resume a paused instance when the process that paused it cannot: killed, stopped, or stuck in a file system.
 
-A child in a session of its own waits for a byte. It sends ``go`` when its pipe ends without one, or when the time is
-over, and removes what is unfinished.
+A child in a new session waits for a byte. It sends ``go`` when its pipe ends without a byte, or when the time is over,
+and removes unfinished files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if not told:
 
 
 class ResumeWatchdog:
-    """The child; leaving the ``with`` block tells it that all is well."""
+    """The child; it ends without a ``go`` when the ``with`` block is left."""
 
     def __init__(self, console: str, folder: str, seconds: float) -> None:
         request = Request("go").to_bytes().hex()
@@ -54,7 +54,7 @@ class ResumeWatchdog:
         :raises NotThereError: when it does not run
         """
         self._child = subprocess.Popen(  # pylint: disable=ansible-bad-function
-            [sys.executable or "python3", "-I", "-S", "-c", _GUARD],  # what it is about is nobody's business
+            [sys.executable or "python3", "-I", "-S", "-c", _GUARD],  # ps does not show the order on stdin
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -87,6 +87,6 @@ class ResumeWatchdog:
             child.stdin.write(word)
             child.stdin.close()
         except OSError:
-            pass  # it has ended, since the time was over
+            pass  # it has ended, because the time was over
         child.stdout.close()
         child.wait()

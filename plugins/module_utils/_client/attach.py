@@ -31,7 +31,7 @@ _WAIT = 30.0  # seconds to wait for the line
 _QUIET = 0.4  # seconds in which a shell or a login that is woken says something
 _PART = 1 << 16
 _POLL = 0.2
-_HELP = "Ctrl-] leaves; Ctrl-] and w tells the guest's shell the size of this window"
+_HELP = "Ctrl-] leaves; Ctrl-] and w sends the guest's shell the size of this window"
 
 
 def attach(order: Dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ def _words(typed: bytes) -> Tuple[bytes, bytes]:
 
 
 def _window() -> bytes:
-    """Return what tells a shell the size of the terminal; no kernel hands it on by itself (pty.c pts_ops)."""
+    """Return the command that sets a shell's terminal size; no kernel passes it on by itself (pty.c pts_ops)."""
     size = shutil.get_terminal_size()
     return f"stty rows {size.lines} cols {size.columns}\n".encode()
 

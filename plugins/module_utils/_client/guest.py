@@ -4,8 +4,8 @@
 
 """Orders that are about the inside of a guest: run a command, put a file, fetch one, hang up.
 
-Bytes are base64 in an order and in its answer. What is too large for one of them goes in parts, through a file that has
-no name, so nothing of it stays when this process dies.
+Bytes are base64 in an order and in its answer. Larger data goes in parts, through a file that has no name, so nothing
+of it stays when this process dies.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def _once(blob: bytes, stream: BinaryIO, order: Order) -> None:
 
 
 def _report(answer: Dict[str, Any]) -> None:
-    """Print the answer as the last line, since a login shell may print lines before it."""
+    """Print the answer as the last line, because a login shell may print lines before it."""
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     sys.stdout.flush()
     os._exit(0)  # do not wait for threads that still wait for a console

@@ -36,7 +36,7 @@ _sockets = ReplySockets()
 
 
 def take_listener() -> socket.socket:
-    """Return the listening socket that came as stdin, and let go of the descriptors of whoever started us."""
+    """Return the listening socket that came as stdin, and close the descriptors inherited from the parent."""
     listener = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -46,7 +46,7 @@ def take_listener() -> socket.socket:
 
 
 def serve(listener: socket.socket, code: str, idle: float) -> None:
-    """Answer until nobody has given an order for ``idle`` seconds."""
+    """Answer until no order has come for ``idle`` seconds."""
     greeting = {"code": code, "pid": os.getpid(), "user": os.geteuid(), "python": sys.version.split()[0]}
     _sockets.start()
     Server(listener, greeting, idle).run()
@@ -67,7 +67,7 @@ class Server:
         self._trusted = {0, peer(listener)}  # who made it listen, which need not be who we are
 
     def run(self) -> None:
-        """Take connections until idle; a connection without an order is no reason to stay."""
+        """Accept connections until idle; a connection without an order does not count as use."""
         while self._talking or self._left() > 0:
             self._listener.settimeout(max(self._left(), _NAP))
             try:
@@ -84,7 +84,7 @@ class Server:
         return self._last_order + self._idle - time.monotonic()
 
     def _converse(self, connection: socket.socket) -> None:
-        """Greet, take one order, beat while it runs, answer; a controller that has gone is no error."""
+        """Greet, read one order, beat while it runs, answer; a controller that has gone is not an error."""
         try:
             connection.settimeout(_ORDER_TIME)
             with connection, connection.makefile("rb") as questions, connection.makefile("wb") as answers:
@@ -98,7 +98,7 @@ class Server:
             self._talking.discard(connection)
 
     def _work(self, stream: IO[bytes], order: Answer) -> None:
-        """Run the order in a thread of its own, so that this one can show that we live."""
+        """Run the order in another thread, so that this one can show that we live."""
         box: Dict[str, Answer] = {}
         gone = threading.Event()
         worker = threading.Thread(target=lambda: box.update(answer=answer(order, gone)), daemon=True)
@@ -127,7 +127,7 @@ def _say(stream: IO[bytes], value: Answer) -> None:
 
 
 def answer(order: Answer, gone: Optional[threading.Event] = None) -> Answer:
-    """Return the answer to an order; a fault of ours is told with its traceback, not by silence.
+    """Return the answer to an order; the answer to an internal error holds its traceback.
 
     ``gone`` is set when the controller does not wait any more; without it, this process ends after the order.
     """

@@ -29,11 +29,11 @@ _TRIES = 5
 
 
 def start(blob: bytes, key: str, command: str, order: Dict[str, Any]) -> str:
-    """Return the socket of a local client that answers, started when there is none.
+    """Return the socket of a local client that answers; start a client if none runs.
 
-    ``key`` tells clients apart (code, become), ``command`` is the shell text that becomes the other user and
-    runs the stub with the listening socket as its stdin; ``order`` is what the client is told first. The last client
-    takes the directory along when it ends, so it may be gone under our feet.
+    ``key`` distinguishes clients (code, become), ``command`` is the shell text that becomes the other user and
+    runs the stub with the listening socket as its stdin; ``order`` is the client's first order. The last client
+    removes the directory when it ends, so the directory may vanish at any time.
 
     :raises NotThereError: when it could not be started, with what the command said
     :raises Error: when this host has no room for it
@@ -71,7 +71,7 @@ def _listening(path: str) -> bool:
 
 
 def hello(path: str, timeout: float = _HELLO_TIME) -> Optional[Dict[str, Any]]:
-    """Return a client's greeting, or None when nobody greets."""
+    """Return a client's greeting, or None when no client greets."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout)
@@ -120,7 +120,7 @@ def _spawn(directory: str, key: str, blob: bytes, order: Dict[str, Any], command
 
 
 def _hand_over(path: str, blob: bytes, order: Dict[str, Any]) -> None:
-    # A client that died before it read is no error here: its process tells why.
+    # A client that died before it read is not an error here: its process says why.
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.connect(path)
         sock.settimeout(_START_TIME)

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Tell events as they come, one JSON object a line, for as long as somebody listens.
+"""Print events as they come, one JSON object a line, while a reader is connected.
 
 A line has ``event``, or ``position`` alone: where the journal has been read to, as a sign of life.
 """

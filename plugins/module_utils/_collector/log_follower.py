@@ -41,7 +41,7 @@ class LogFollower:
 
     @classmethod
     def of(cls, pid: int) -> Optional[LogFollower]:
-        """Return a follower of a process's standard output, or None when that is no file or not ours to read."""
+        """Return a follower of a process's standard output, or None when it is not a file or not readable."""
         own = f"/proc/{pid}/fd/1"
         try:
             if not stat.S_ISREG(os.stat(own).st_mode):  # to open a pipe or a terminal does something to it
@@ -88,7 +88,7 @@ class LogFollower:
         return [_text(line) for line in found if line]
 
     def _prompt(self, wanted: Sequence[Watch]) -> List[Tuple[Watch, str]]:
-        """Look once at what has stood without an end since the last look."""
+        """Process once an unfinished line that has not grown since the last look."""
         if not self._rest or self._asked or self._record:
             return []
         self._asked = True

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Entry point of a collector: a process of its own, until a signal ends it."""
+"""Entry point of a collector: a separate process, until a signal ends it."""
 
 from __future__ import annotations
 

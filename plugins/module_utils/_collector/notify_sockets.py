@@ -18,7 +18,7 @@ _RETRY = 2.0  # seconds between tries to get a path that another process holds
 
 
 class NotifySockets:
-    """Paths that kernels send to, each with the socket that is bound there, or why there is none."""
+    """Paths that kernels send to, each with the socket that is bound there, or why no socket is."""
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
@@ -34,7 +34,7 @@ class NotifySockets:
             self._bind(path)
 
     def reason(self, path: str) -> str:
-        """Return why nobody of ours listens at a path, or nothing when one does."""
+        """Return why the collector does not listen at a path, or "" when it does."""
         return self._reasons.get(
             path, "" if path in self._listeners else "the collector was not set up to listen there"
         )

@@ -49,11 +49,11 @@ BUILT_IN: Tuple[Watch, ...] = (
 
 
 def watches(given: Sequence[Mapping[str, Any]]) -> List[Watch]:
-    """Return the user's patterns and those of the built-in ones that they do not replace by name.
+    """Return the user's patterns and the built-in ones that they do not replace by name.
 
-    Each is ``{"name": str, "regex": str, "severity": str}``.
+    A pattern is ``{"name": str, "regex": str, "severity": str}``.
 
-    :raises InputError: when one is no regular expression, or a name is given twice
+    :raises InputError: when one is not a regular expression, or a name is given twice
     """
     own = [_own(each) for each in given]
     names = [each.name for each in own]

@@ -31,11 +31,11 @@ _NAME = "uml.mconsole collector"  # for those who look at the list of processes
 
 
 def start(order: Dict[str, Any]) -> Dict[str, Any]:
-    """Start a collector in a session of its own, with nothing of ours, and return what it tells once it collects.
+    """Start a collector in a new session, without our descriptors, and return its report once it collects.
 
     ``order`` are the arguments of :func:`collect.collect`.
 
-    :raises Error: when it did not come up, with what it said
+    :raises Error: when it did not come up, with its output
     """
     program = bundle.program(bundle.sources(session.ENTRY), session.ENTRY)
     line = json.dumps({"detached": True, **order}).encode("ascii")

@@ -38,7 +38,7 @@ Event = Dict[str, Any]
 
 
 class Recorder:
-    """Takes events as they come and hands them on together; what cannot be written is counted, and told later.
+    """Takes events as they come and writes them together; counts those that cannot be written, and reports them later.
 
     ``append`` takes one event, and raises OSError or Error when it cannot.
     """

@@ -64,7 +64,7 @@ def collect(
 
 
 class Lock:
-    """The right to write a journal. Its file is touched while we live, so the next one knows since when nobody did."""
+    """The right to write a journal. Its file is touched while we live, so the next one knows how long none ran."""
 
     def __init__(self, directory: str) -> None:
         self.path = os.path.join(directory, _LOCK)
@@ -127,7 +127,7 @@ def holder(directory: str) -> Optional[Dict[str, Any]]:
 
 
 class _Journal:
-    """The journal, opened anew when it could not be written to: its disk may have been full, or its files removed.
+    """The journal, opened again when it could not be written to: its disk may have been full, or its files removed.
 
     :raises Error: when it cannot be opened now
     """
@@ -169,7 +169,7 @@ class _Session:
         self._began = time.time()
 
     def run(self, lock: Lock, detached: bool) -> None:
-        """Tell that we are here, collect, and tell that we are not any more."""
+        """Record the start, collect, and record the end."""
         _raise_limit()
         with _Signals(self._loop), contextlib.closing(StatusSocket(self._directory, self.status)) as door:
             self._loop.attach(door)
@@ -187,13 +187,13 @@ class _Session:
                 self._loop.close()
 
     def status(self) -> Dict[str, Any]:
-        """Return what the door tells."""
+        """Return the answer of the status socket."""
         return {
             "pid": os.getpid(),
             "code": self._code,
             "started": self._began,
             "journal_dir": self._directory,
-            "service": bool(os.environ.get("INVOCATION_ID")),  # systemd's, and nobody else's to end
+            "service": bool(os.environ.get("INVOCATION_ID")),  # systemd's: only systemd ends it
             "order": self._order,
             "instances": self._loop.coverage(),
             "counters": {**self._loop.counters, **self._recorder.counters},
@@ -244,7 +244,7 @@ def _raise_limit() -> None:
 
 
 def _let_go() -> None:
-    """Close stdout and stderr; whoever started us waits for that."""
+    """Close stdout and stderr; the process that started us waits for that."""
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)

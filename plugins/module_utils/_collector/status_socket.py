@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""A collector's own door: who connects is told how it is and what it covers, and nothing can be asked of it."""
+"""A collector's status socket: it answers each connection with its state and coverage, and takes no requests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from .._mconsole.private_dir import bases, inside_private_directory
 
-_TIME = 5.0  # seconds that a collector may take to tell; it may be writing to a slow disk
+_TIME = 5.0  # seconds that a collector may take to answer; it may be writing to a slow disk
 _GLANCE = 1.0  # seconds for each of those that are asked together
-_ROOM = 4 << 20  # bytes that it can say at once, since it waits for nobody
+_ROOM = 4 << 20  # bytes that it can send at once, because it does not wait for readers
 _PREFIX = "collector-"
 Status = Dict[str, Any]
 
@@ -34,7 +34,7 @@ class StatusSocket:
         self.open()
 
     def open(self) -> None:
-        """Make the socket, in place of one that nobody has any more."""
+        """Create the socket, in place of one whose process has ended."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         os.fchmod(sock.fileno(), 0o600)
         self.path = inside_private_directory(lambda folder: self._bind(sock, folder))
@@ -68,7 +68,7 @@ class StatusSocket:
                     visitor.sendall(json.dumps(self._status()).encode("ascii") + b"\n")
 
     def close(self) -> None:
-        """Remove it, and the directory if nobody else uses that."""
+        """Remove it, and the directory if no other process uses that."""
         if self._sock is not None:
             self._sock.close()
             self._sock = None

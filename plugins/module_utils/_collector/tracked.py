@@ -56,7 +56,7 @@ class TrackedInstance:
         return {"umid": self.place.umid, "uml_dir": self.place.uml_dir, "pid": self.pid, "boot": self.boot}
 
     def allow(self, about: str) -> bool:
-        """Tell whether one more event of a type or pattern is to be written; one takes no room from another."""
+        """Return whether one more event of a type or pattern may be written; types do not share a limit."""
         allowance = self._allowances.get(about)
         if allowance is None:
             allowance = self._allowances[about] = RateLimit(self._rate)

@@ -21,7 +21,7 @@ _OWN = ("anon_inode:", "/memfd:", "/dev/random", "/dev/urandom", "/dev/hwrng", "
 def check_inherited(snapshot: Snapshot, number: int) -> None:
     """Refuse a descriptor that the instance was not started with.
 
-    The text of a line would go into whatever else it is: a disk, for one.
+    The text of a line would go into that file: a disk, for example.
 
     :raises InputError: when there is no such descriptor, or it is the kernel's own
     """

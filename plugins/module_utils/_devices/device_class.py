@@ -31,17 +31,19 @@ class Meaning(NamedTuple):
 class DeviceClass:
     """One class of devices: all that differs between classes, and nothing else.
 
-    ``spelling`` matches a name, with the groups ``unit`` and perhaps ``flags``; ``units`` says which there are.
+    ``spelling`` matches a name, with the groups ``unit`` and perhaps ``flags``; ``units`` describes the valid units.
     ``change`` is one of REPLACE, OVERWRITE, ADD; ``probe`` is a query that a kernel without the class calls unknown.
-    The functions take flat dicts: ``parse`` what follows ``=`` on the console, ``accept`` the options that were given
-    (refusing what the kernel would misread), ``render`` options for the console, ``read`` what is there now,
-    ``complete`` what a wish implies, ``canonical`` values that are equal when they mean the same, ``check`` what the
-    VM host must have, ``in_use`` why it must not be removed, ``doubts`` what could not be verified,
-    ``foresee`` what will be read back. ``label`` and
-    ``text`` are for classes whose name or command is not just the class with a number; ``queried`` tells whether the
-    console says what a device is set to, and ``kept`` which options outlive a change of others. ``claim`` names
-    what only one device can have; ``traces`` are the
-    commands that clear up after a refused setting, ``is_stuck`` tells that an earlier one spoilt a device just set.
+
+    The functions take flat dicts. ``parse`` reads the text behind ``=`` on the console. ``validate`` checks the options
+    that were given, and refuses those that the kernel would misread. ``render`` writes options for the console.
+    ``read`` returns the device as it is, ``fill_in`` adds what a spec implies, and ``canonical`` returns values that
+    are equal when they mean the same. ``check`` checks what the VM host must have. ``in_use`` says why the device must
+    not be removed, ``unverifiable`` what could not be verified. ``predict`` returns what will be read back.
+
+    ``label`` and ``text`` are for classes whose name or command is not just the class with a number.
+    ``config_readable`` is whether the console reports the settings of a device. ``preserved`` are the options that
+    outlive a change of others. ``exclusive_resource`` names what only one device can have. ``cleanup_commands`` clear
+    up after a refused setting. ``has_stale_flags`` returns whether an earlier setting spoilt a device just set.
     """
 
     name: str

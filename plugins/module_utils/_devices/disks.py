@@ -5,7 +5,7 @@
 """Disks: ``ubd0`` to ``ubd15``, also called ``ubda`` to ``ubdp``.
 
 Source: linux arch/um/drivers/ubd_kern.c; measured on 6.1, 6.12 and 7.2. A disk that is set refuses every other
-setting; the query tells the files and no flag; the rest is read from the guest's sysfs, and from the descriptors and
+setting; the query returns the files but no flags; the rest is read from the guest's sysfs, and from the descriptors and
 locks of the instance's process. Kernels of the 6.1 series open a disk's files only while the guest has it open,
 later ones at once.
 """
@@ -105,7 +105,7 @@ def read(snapshot: Snapshot, unit: int) -> Options:
 
 
 def _of_guest(snapshot: Snapshot, unit: int) -> Options:
-    """Return what the guest's sysfs and mounts tell of a disk."""
+    """Return what the guest's sysfs and mounts show of a disk."""
     block = f"block/ubd{chr(ord('a') + unit)}"
     discard = snapshot.attribute(f"{block}/queue/discard_max_bytes")
     return {
@@ -178,11 +178,11 @@ def is_replaced(snapshot: Snapshot, unit: int, file: str) -> Optional[bool]:
     return True if is_open or f"{snapshot.real_path(file)} (deleted)" in snapshot.links() else None
 
 
-# What a wish implies, and what it needs.
+# What a spec implies and needs.
 
 
 def fill_in(snapshot: Snapshot, want: Options) -> Options:
-    """Return a wish with the backing file that its COW file names, so that it is never opened as raw by a stale flag.
+    """Return a spec with the backing file that its COW file names, so that a stale flag never opens it as raw.
 
     A refused setting leaves its ``d`` behind in the slot; a COW file named alone would then be opened as raw data,
     while one named with its backing file is refused.
@@ -251,7 +251,7 @@ def _unseen(want: Options, have: Options, key: str) -> bool:
 
 
 def expected_size(snapshot: Snapshot, flat: Options) -> Optional[int]:
-    """Return the size in bytes that a disk of these files gets, in whole sectors; None when it cannot be told."""
+    """Return the size in bytes that a disk of these files gets, in whole sectors; None when it is not known."""
     try:
         path = flat.get("backing_file") or flat["file"]
         header = disk_files.header_of(snapshot, path)

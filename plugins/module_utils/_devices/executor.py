@@ -38,11 +38,11 @@ class Executor:
         return [step.command for step in self._finished]
 
     def execute(self, steps: Sequence[Step]) -> None:
-        """Send every step; when one is refused, take back those before it.
+        """Send every step; when one is refused, undo those before it.
 
-        One that is not answered ends it there: it may have happened, and so may whatever is sent after it.
+        A step without an answer ends the transaction: it may have happened, and so may any command sent after it.
 
-        :raises Error: what ended it
+        :raises Error: the error of the step that ended it
         """
         for step in steps:
             try:
@@ -60,7 +60,7 @@ class Executor:
             self._send(step.name, command)
 
     def roll_back(self) -> None:
-        """Take back every step that was carried out, the last one first; an instance started anew has none of them."""
+        """Undo every step that was carried out, the last one first; an instance that was restarted has none of them."""
         if self._console.has_restarted():
             return
         for step in reversed(self._finished):
@@ -123,7 +123,7 @@ def _left_traces(err: Error) -> bool:
 
 
 def _remedy(err: RefusedError, name: Name, command: str) -> Optional[Callable[[Console], None]]:
-    """Return what to do before a refused command is sent again, or None when sending it again is no use."""
+    """Return what to do before a refused command is sent again, or None when sending it again is useless."""
     said = str(err.facts.get("said", ""))
     if "currently open" in said and command.startswith("remove "):
         return lambda console: time.sleep(_POLL)

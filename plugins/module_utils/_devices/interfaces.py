@@ -6,8 +6,8 @@
 
 Source: linux arch/um/drivers/vector_kern.c, vector_user.c, vector_transports.c and net_kern.c; measured on 6.1, 6.12
 and 7.2. The kernel says OK to any transport, key and interface, known or not, and opens them only when the guest
-brings the interface up; it tells nobody what an interface was set to. So settings are checked here against a table,
-and what can be seen is in the guest's sysfs and, while the interface is up, in the instance's descriptors.
+brings the interface up; it reports no settings of an interface. So this module checks settings against a table, and
+reads the visible ones from the guest's sysfs and, while the interface is up, from the instance's descriptors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from . import transports
 from .device_class import REPLACE, DeviceClass, Meaning, Options, plain
 
 Table = Dict[str, transports.Transport]
-LIMIT = 10000  # the kernel has none of its own; more digits do not fit an interface's name in every tool
+LIMIT = 10000  # the kernel has no limit; more digits do not fit an interface's name in every tool
 UNKNOWN = (0, 0)  # the series of a kernel that does not say
 SCANNED = 16  # units looked at where all interfaces are wanted: no file of the guest lists them
 
@@ -98,7 +98,7 @@ _FACTS = ("state", "config", "up", "renamed", "mac_random")
 
 def _reader(kind: str, platform: str) -> Callable[[Snapshot, int], Options]:
     def read(snapshot: Snapshot, unit: int) -> Options:
-        """Return an interface as far as the guest shows it; what it was set to is not told to anybody."""
+        """Return an interface as far as the guest shows it; the kernel does not report its settings."""
         name = f"{kind}{unit}"
         named = snapshot.proc(f"sys/net/ipv4/conf/{name}/forwarding") is not None
         there = named or snapshot.attribute(f"bus/platform/devices/{platform}.{unit}/uevent") is not None
@@ -122,11 +122,11 @@ def taps(snapshot: Snapshot) -> FrozenSet[str]:
 
 
 def canonical(snapshot: Snapshot, flat: Options) -> Options:
-    """Return the settings that can be compared: all others are seen by nobody."""
+    """Return the settings that can be compared: the others are not visible."""
     return {key: flat.get(key) for key in ("mac", "mtu")}
 
 
-# What a wish needs, and what came of it.
+# What a spec needs, and the result.
 
 
 def _checker(kind: str, table: Table) -> Callable[[Snapshot, int, Options, Collection[str]], None]:

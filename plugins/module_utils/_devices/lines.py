@@ -5,8 +5,8 @@
 """Lines: the consoles ``con0`` to ``con15`` (/dev/ttyN) and the serial lines ``ssl0`` to ``ssl63`` (/dev/ttySN).
 
 Source: linux arch/um/drivers/line.c and chan_kern.c, the same on 6.1, 6.12 and 7.2. A bad channel destroys the old
-setting before it is refused, and channels are told by their first letters only, so they are checked here against a
-table. A line that the guest has not open is reported up to its first comma.
+setting before it is refused, and the kernel compares only the first letters of a channel. So this module checks
+channels against a table. A line that the guest has not open is reported up to its first comma.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def parse(raw: str) -> Options:
 def validate(given: Options) -> Options:
     """Return ``channel`` and ``output`` as the kernel takes them.
 
-    :raises InputError: when one is no channel, or lacks or has an argument against the table
+    :raises InputError: when one is not a channel, or lacks or has an argument against the table
     """
     flat = dict(given)
     arguments = {key: flat.pop(key, None) for key in ("fd", "tty", "port")}
@@ -74,7 +74,7 @@ def validate(given: Options) -> Options:
 def spell(text: str) -> str:
     """Return a channel in its one spelling: ``fd:3``, ``tty:/dev/tty9``, or ``pts`` (also from ``pts:/dev/pts/4``).
 
-    :raises InputError: when it is none
+    :raises InputError: when it is not a channel
     """
     kind, colon, argument = text.partition(":")
     row = CHANNELS.get(kind)

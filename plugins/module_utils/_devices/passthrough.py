@@ -4,9 +4,9 @@
 
 """Devices that others provide: ``virtio_umlN`` behind a vhost-user socket, ``vfio_uml.ADDRESS`` a PCI device.
 
-Source: linux arch/um/drivers/virtio_uml.c and vfio_kern.c. They can be added, and neither changed nor removed. The
-kernel says OK to a virtio device whose probe failed; only its driver link in sysfs tells. Measured on 7.2 (virtio);
-no kernel of Debian has vfio, so that row follows the source alone.
+Source: linux arch/um/drivers/virtio_uml.c and vfio_kern.c. They can be added, but neither changed nor removed. The
+kernel says OK to a virtio device whose probe failed; only its driver link in sysfs shows that. Measured on 7.2
+(virtio); no Debian kernel has vfio, so that row follows the source alone.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_virtio(snapshot: Snapshot, unit: int) -> Options:
 
 
 def fill_in_virtio(snapshot: Snapshot, want: Options) -> Options:
-    """Return a wish with what is implied: the driver shall work."""
+    """Return a spec with what it implies: a working driver."""
     return {**want, "bound": True}
 
 
@@ -153,7 +153,7 @@ def vfio_text(unit: int, flat: Options) -> str:
 
 
 def read_vfio(snapshot: Snapshot, unit: int) -> Options:
-    """Return whether the instance has the device's VFIO group open; nothing in the guest tells its host address."""
+    """Return whether the instance has the device's VFIO group open; nothing in the guest shows its host address."""
     group = _group(unit)
     path = f"/dev/vfio/{group}"
     there = bool(group) and any(link == path for link in snapshot.links())

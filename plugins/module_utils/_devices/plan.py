@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""From wishes to the console commands that fulfil them, each with what takes it back; nothing is sent here."""
+"""Turn device specs into console commands, each with the commands that undo it; nothing is sent here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Step(NamedTuple):
 
 
 class DevicePlan(NamedTuple):
-    """The steps in their order, the state that they lead to, and why there are none or these, by device."""
+    """The steps in their order, the state that they lead to, and the reason for each device."""
 
     steps: List[Step]
     predicted: State
@@ -43,7 +43,7 @@ class DevicePlan(NamedTuple):
 def read(snapshot: Snapshot, specs: Sequence[DeviceSpec]) -> State:
     """Return each device as it is.
 
-    :raises RefusedError: when the instance's kernel has no such class, and a device of it shall be there
+    :raises RefusedError: when the instance's kernel has no such class, and a device of it is requested
     :raises DangerError: when only a running guest shows it, and the instance is paused
     """
     for each in specs:
@@ -88,9 +88,9 @@ def require(snapshot: Snapshot, kind: DeviceClass) -> None:
 
 
 def make_plan(snapshot: Snapshot, specs: Sequence[DeviceSpec], have: State, force: bool = False) -> DevicePlan:
-    """Return the steps that fulfil all wishes: what goes before what comes, since it may set files free.
+    """Return the steps that fulfil all specs: removals before additions, because a removal may free files.
 
-    :raises InputError: when a wish cannot be fulfilled on this VM host
+    :raises InputError: when a spec cannot be fulfilled on this VM host
     :raises RefusedError: when it would take a device away that is in use
     """
     planned = [_Planned(snapshot, each, have[each.name.text]) for each in specs]
@@ -122,12 +122,12 @@ def _check_claims(snapshot: Snapshot, planned: Sequence[_Planned]) -> None:
 
 
 def _restorable_first(planned: Sequence[_Planned]) -> List[_Planned]:
-    """Return wishes in the order of their removals: what cannot be put back goes when all else is gone."""
+    """Return specs in the order of their removals: devices that cannot be put back go last."""
     return sorted(planned, key=lambda each: not each.spec.name.kind.config_readable)
 
 
 class _Planned:
-    """One wish beside what is there, and what follows."""
+    """One spec, the device as it is, and the steps between them."""
 
     def __init__(self, snapshot: Snapshot, spec: DeviceSpec, have: Options) -> None:
         self.spec, self.have, self._sight = spec, have, snapshot
@@ -164,7 +164,7 @@ class _Planned:
             )
 
     def _full(self) -> Options:
-        """Return what is sent: the wish, and what is kept of the options that it does not name."""
+        """Return the options to send: those of the spec, and the preserved ones that it does not name."""
         kept = {key: self.have.get(key) for key in self._kind.preserved if self._there}
         return {**kept, **{key: value for key, value in self.want.items() if value is not None}}
 
@@ -174,7 +174,7 @@ class _Planned:
         return [Step(name, name.remove(), tuple(restoring(name, self.have)), (), {})] if self.removes else []
 
     def setting(self) -> List[Step]:
-        """Return the step that sets the device, if it is to be set."""
+        """Return the step that sets the device, if it needs one."""
         if not self.sets:
             return []
         name, full = self.spec.name, self._full()
@@ -208,19 +208,19 @@ class _Planned:
 
 
 def restoring(name: Name, have: Options) -> List[str]:
-    """Return the commands that put a device back as it was; none where no kernel tells what it was set to."""
+    """Return the commands that put a device back as it was; an empty list where no kernel reports its settings."""
     if have["state"] != "present":
         return [name.remove()]
     return [name.config(have)] if name.kind.config_readable else []
 
 
 def wanted(snapshot: Snapshot, each: DeviceSpec) -> Options:
-    """Return a wish with what it implies."""
+    """Return a spec with what it implies."""
     return each.name.kind.fill_in(snapshot, each.flat) if each.present and each.flat else {}
 
 
 def verdict(snapshot: Snapshot, each: DeviceSpec, have: Options) -> Tuple[Optional[str], List[str]]:
-    """Return what is not as wished, or None, and what cannot be verified."""
+    """Return what is not as requested, or None, and what cannot be verified."""
     name = each.name
     if (have["state"] == "present") != each.present:
         return f"{name.text} of {snapshot.umid} is {have['state']}", []
@@ -229,7 +229,7 @@ def verdict(snapshot: Snapshot, each: DeviceSpec, have: Options) -> Tuple[Option
     want = wanted(snapshot, each)
     wrong = compare(snapshot, name.kind, want, have)
     if wrong:
-        said = "; ".join(f"{key} is {is_!r}, not {shall!r}" for key, (is_, shall) in wrong.items())
+        said = "; ".join(f"{key} is {is_!r}, not {requested!r}" for key, (is_, requested) in wrong.items())
         return f"{name.text} of {snapshot.umid} is not as requested: {said}", []
     if snapshot.guest_unreadable:
         return None, ["the instance is paused, so its guest's files are out of sight"]

@@ -44,7 +44,7 @@ _BOOLEANS = {  # as ansible.module_utils.parsing.convert_bool has them
 
 
 def convert(where: str, setting: Any) -> Dict[str, Any]:
-    """Return the options of one device, each of its type; a text is its ``config``, null is no options.
+    """Return the options of one device, each of its type; a text is its ``config``, null means no options.
 
     ``where`` names the place in the task, such as ``config.ubd1``.
 

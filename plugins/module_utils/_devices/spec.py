@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What is wished of one device, what is there, and the difference; nothing is sent here."""
+"""The requested state of one device, and its difference from the device as it is; nothing is sent here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_LINE = "none"  # the kernel's word for a line without a channel
 
 
 class DeviceSpec(NamedTuple):
-    """A device that shall be present with these options, or absent; what was not given is not managed."""
+    """A device that is requested present with these options, or absent; options not given are not managed."""
 
     name: Name
     present: bool
@@ -30,7 +30,7 @@ def option_names() -> List[str]:
 
 
 def parse_spec(name: str, params: Mapping[str, Any]) -> DeviceSpec:
-    """Return the wish in ``config``, ``state`` and the typed options of a module.
+    """Return the spec in ``config``, ``state`` and the typed options of a module.
 
     :raises InputError: when no kernel knows the device, an option is not of its class, or a value cannot be used
     """
@@ -58,7 +58,7 @@ def _check_options(name: Name, given: Options) -> None:
 
 
 def differences(want: Options, have: Options) -> Dict[str, Tuple[Any, Any]]:
-    """Return {option: (is, shall be)}; what was not given, and what cannot be seen, is no difference."""
+    """Return {option: (found, requested)}; an option that was not given or cannot be seen does not differ."""
     return {
         key: (have.get(key), value)
         for key, value in want.items()

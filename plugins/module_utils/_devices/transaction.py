@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Bring devices to what is wished, all of them or none: look, plan, send, look again, and tell what cannot be told."""
+"""Bring devices to their requested state, all or none: look, plan, send, look again, report."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Transaction:
     """One run over some devices of one instance."""
 
     def __init__(self, task: Task, specs: Sequence[DeviceSpec], force: bool) -> None:
-        self._wishes, self._force = specs, force
+        self._specs, self._force = specs, force
         self.changes = Executor(task.console)
         self.sight = Snapshot.take(task.console)
         self.outline = DevicePlan([], {}, {})
 
     def read(self, task: Task) -> State:
-        """Look at the devices anew."""
+        """Look at the devices again."""
         self.sight = Snapshot.take(task.console)
-        return read(self.sight, self._wishes)
+        return read(self.sight, self._specs)
 
     def plan(self, before: State) -> Change:
         """Return the commands, and keep the steps."""
-        self.outline = make_plan(self.sight, self._wishes, before, self._force)
+        self.outline = make_plan(self.sight, self._specs, before, self._force)
         return Change(self.outline.commands, {**before, **self.outline.predicted})
 
     def apply(self, task: Task, plan: Change) -> None:
@@ -66,7 +66,7 @@ class Transaction:
         return [step for step in set_now if step.name.kind.has_stale_flags(step.full, state[step.name.text])]
 
     def _wait_until_visible(self, task: Task, state: State) -> List[str]:
-        """Return what is still not as wished when the guest has had the time to show it."""
+        """Return what is still not as requested after the guest has had the time to show it."""
         deadline = time.monotonic() + _SETTLING
         wrong = self.wrong(state)
         while wrong and time.monotonic() < deadline:
@@ -75,13 +75,13 @@ class Transaction:
         return wrong
 
     def wrong(self, state: State) -> List[str]:
-        """Return what is not as wished, a sentence a device."""
-        found = (verdict(self.sight, each, state[each.name.text])[0] for each in self._wishes)
+        """Return what is not as requested, a sentence a device."""
+        found = (verdict(self.sight, each, state[each.name.text])[0] for each in self._specs)
         return [text for text in found if text is not None]
 
     def outcomes(self, state: State, predicted: bool) -> Dict[str, Result]:
         """Return for each device ``verified`` and ``reason``; what is only predicted is not verified."""
-        return {each.name.text: self._outcome(each, state[each.name.text], predicted) for each in self._wishes}
+        return {each.name.text: self._outcome(each, state[each.name.text], predicted) for each in self._specs}
 
     def _outcome(self, each: DeviceSpec, have: Dict[str, Any], predicted: bool) -> Result:
         name = each.name.text
@@ -98,11 +98,11 @@ def run(
 ) -> Result:
     """Return the result of a transaction: that of ``sync``, with ``done``, ``undone``, ``devices: {name: outcome}``.
 
-    ``more`` finds further wishes by looking at the instance.
+    ``more`` finds further specs by looking at the instance.
 
     :raises Error: when nothing could be planned; then nothing was sent
     """
-    task.console.command("version")  # an instance that is gone is told as such, before anything is locked
+    task.console.command("version")  # reports an instance that is gone, before anything is locked
     for each in specs:
         for text in each.name.kind.warnings(each.flat) if each.present else ():
             task.warn(f"{each.name.text}: {text}")
@@ -115,7 +115,7 @@ class _Run:
     """What a run is about."""
 
     def __init__(self, task: Task, specs: Sequence[DeviceSpec], force: bool, more: Optional[More]) -> None:
-        self._task, self._wishes, self._force, self._more = task, specs, force, more
+        self._task, self._specs, self._force, self._more = task, specs, force, more
 
     def whole(self) -> Result:
         """Return the result of one transaction."""
@@ -132,10 +132,12 @@ class _Run:
 
     def _transaction(self) -> Transaction:
         more = self._more(Snapshot.take(self._task.console)) if self._more else []
-        return Transaction(self._task, [*self._wishes, *more], self._force)
+        return Transaction(self._task, [*self._specs, *more], self._force)
 
     def around_the_pause(self, resume: bool) -> Result:
-        """Do it around a pause, if that is wished: changing devices of a paused instance can freeze it for good.
+        """Run the change around a pause, if requested.
+
+        A change of the devices of a paused instance can freeze it for good.
 
         :raises DangerError: when something needs to be done and ``resume`` is not given
         """
@@ -149,9 +151,9 @@ class _Run:
 
     def _seen(self) -> bool:
         """Tell whether the console alone shows all that is asked for."""
-        return self._more is None and all(each.name.kind.config_readable for each in self._wishes)
+        return self._more is None and all(each.name.kind.config_readable for each in self._specs)
 
     def _nothing_to_do(self) -> bool:
-        """Tell whether what the console tells of a paused instance is already as wished."""
-        blind = Transaction(self._task, self._wishes, self._force)
+        """Return whether the console shows a paused instance already as requested."""
+        blind = Transaction(self._task, self._specs, self._force)
         return self._seen() and not blind.plan(blind.read(self._task)).commands

@@ -80,7 +80,7 @@ def parse_eth(raw: str) -> Settings:
 def choose(kind: str, table: Dict[str, Transport], name: object) -> Transport:
     """Return a transport of a class of interfaces.
 
-    :raises InputError: when there is none of that name
+    :raises InputError: when the class has no transport of that name
     """
     if kind == "eth" and name == _DEADLY:
         raise InputError(

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Which devices an instance has that nobody named, and which of them stay even so."""
+"""The devices of an instance that the task does not name, and those of them that stay even so."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class UnlistedDevices:
         self.kept: Dict[str, str] = {}
 
     def __call__(self, snapshot: Snapshot) -> List[DeviceSpec]:
-        """Return the wishes that they be absent."""
+        """Return the specs that make them absent."""
         self.kept = {}
         return [DeviceSpec(name, False, {}) for name in self._candidates(snapshot) if not self._stays(snapshot, name)]
 
@@ -56,7 +56,7 @@ def _units(snapshot: Snapshot, kind: DeviceClass) -> Iterator[int]:
 
 
 def _why_kept(snapshot: Snapshot, name: Name, have: Options) -> Optional[str]:
-    """Return why a device that nobody named is not removed, or None."""
+    """Return why a device that the task does not name is kept, or None."""
     if name.kind.name == "ubd":
         return _why_disk(snapshot, name.unit, have)
     if name.text in logged_to(snapshot):

@@ -2,11 +2,11 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What can be seen of a guest through its console, all of it bounded, with what could not be seen and why.
+"""A bounded view of a guest through its console, with what it could not read and why.
 
 A console lists no directory, and an open that fails costs the guest a line at level "error" in its kernel log
-(mconsole_kern.c mconsole_proc). So what is there is taken from files that list it (mounts, partitions, interrupts,
-cmdline), and only then looked into.
+(mconsole_kern.c mconsole_proc). So this module takes names from files that list them (mounts, partitions, interrupts,
+cmdline), and opens only files of those names.
 """
 
 from __future__ import annotations

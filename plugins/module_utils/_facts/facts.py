@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""All that can be told of an instance without anything in its guest: a table of subsets, and one gathering.
+"""The facts of an instance that need no program in its guest: a table of subsets, and the gathering.
 
-Addresses cannot be had: no file that shows them can be read through a console.
+Addresses are not among them: no file that shows them can be read through a console.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _devices(guest: BoundedSnapshot) -> Found:
 
 
 def _device(guest: BoundedSnapshot, name: str, parts: Iterable[str]) -> Facts:
-    """Return a block device as setup shows it, without links and holders, which only directories tell."""
+    """Return a block device as setup shows it, without links and holders, which only directories show."""
     queue = {key: guest.attribute(f"block/{name}/queue/{key}") for key in _QUEUE}
     sector = queue["logical_block_size"] or "512"
     return {
@@ -204,7 +204,7 @@ def select(words: Sequence[str]) -> List[Subset]:
     """Return the rows that ``gather_subset`` asks for, by the rules of setup.
 
     The smallest set is always in, unless ``!min`` takes it out; ``!all`` leaves nothing else; a subset that is named
-    itself stays in whatever is taken out. Where all words take something out, they do so from the default.
+    itself stays in, also when its group is taken out. If all words take something out, they take it from the default.
 
     :raises InputError: when a word is neither a subset nor a group
     """
@@ -232,8 +232,8 @@ def check_interface(name: str) -> str:
 def gather(console: Console, subsets: Sequence[Subset], interfaces: Sequence[str] = (), seconds: float = TIME) -> Found:
     """Return the facts under setup's names, and those under ``uml``; each query is sent once.
 
-    Of a paused instance only what its console itself answers is there, since reading a file can freeze it. What was
-    not asked after so many seconds is told as unavailable.
+    Of a paused instance only the facts of its console itself are there, because reading a file can freeze it. Facts
+    that were not asked for in time are listed as unavailable.
 
     :raises UnansweredError: when the instance hangs
     """

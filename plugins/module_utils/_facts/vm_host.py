@@ -15,7 +15,7 @@ from .._mconsole import procfs
 
 
 def describe_vm_host() -> Dict[str, Any]:
-    """Return the VM host's name, processors, memory in bytes, and load; None for what /proc does not tell."""
+    """Return the VM host's name, processors, memory in bytes, and load; None for what /proc does not show."""
     memory = procfs.read_text("/proc/meminfo")
     return {
         "name": os.uname().nodename,

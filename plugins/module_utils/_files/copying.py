@@ -96,7 +96,7 @@ def _copy_data(reading: int, writing: int, deadline: float) -> str:
 
 
 def extents(descriptor: int, size: int) -> Iterator[Tuple[int, int]]:
-    """Yield where a file has data; a file system that cannot tell says that it is all data."""
+    """Yield where a file has data; a file system without that knowledge says that it is all data."""
     end = 0
     while end < size:
         try:

@@ -25,7 +25,7 @@ Facts = Dict[str, Any]
 def inspect(path: str) -> Facts:
     """Return what a COW file is, and whether the pair with its backing file is valid.
 
-    :raises InputError: when there is no such file, or it is no COW file
+    :raises InputError: when there is no such file, or it is not a COW file
     """
     header = header_of(path)
     backing = resolve(path, header)
@@ -46,7 +46,7 @@ def inspect(path: str) -> Facts:
 def header_of(path: str) -> CowHeader:
     """Return a COW file's header.
 
-    :raises InputError: when there is no such file, or it is no COW file
+    :raises InputError: when there is no such file, or it is not a COW file
     """
     try:
         header = cow_header.read_header(path)
@@ -217,7 +217,7 @@ def _same(one: BinaryIO, at: int, other: BinaryIO, there: int, length: int) -> b
 def merge(path: str, header: CowHeader, backing: str, dest: str) -> None:
     """Make a disk image of a pair; it is whole when it appears.
 
-    :raises Error: when it cannot be written; then there is none
+    :raises Error: when it cannot be written; then no image is left
     """
     folder = tempfile.mkdtemp(prefix=".merge-", dir=os.path.dirname(dest))
     part = os.path.join(folder, "image")

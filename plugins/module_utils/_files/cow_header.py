@@ -30,8 +30,8 @@ _V3_OLD = struct.Struct(">I4xQIII4096s")
 class CowHeader(NamedTuple):
     """What a COW file says of its backing file: the path as stored, its size in bytes, its mtime in seconds.
 
-    The sectors that differ are told by a bitmap at ``bitmap``, the lowest bit first; their data is behind ``data``, as
-    far as it would be in the backing file. ``sector`` is the size of a sector.
+    A bitmap at ``bitmap`` marks the sectors that differ, the lowest bit first; their data is behind ``data``, at the
+    same distance as in the backing file. ``sector`` is the size of a sector.
     """
 
     backing_file: str
@@ -49,7 +49,7 @@ class CowHeader(NamedTuple):
 
 
 def read_header(path: str) -> Optional[CowHeader]:
-    """Return the header of a COW file, or None when it is none.
+    """Return the header of a COW file, or None when it is not a COW file.
 
     :raises OSError: when it cannot be read
     """

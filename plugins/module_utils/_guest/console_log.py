@@ -21,11 +21,11 @@ _NOISE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 
 
 def open_log(path: str, owner: Optional[int] = None, known: Optional[Tuple[int, int]] = None) -> int:
-    """Return a descriptor that appends to the log; it is made for its owner alone, for a console may show secrets.
+    """Return a descriptor that appends to the log; only its owner can read it, because a console may show secrets.
 
-    ``known`` is (st_dev, st_ino) of a log that may be written to whoever owns it.
+    ``known`` is (st_dev, st_ino) of a log that may be written to, also when another user owns it.
 
-    :raises InputError: when it is no regular file of its own: in the directory of another user a link may lead anywhere
+    :raises InputError: when it is not a regular file of its user: in another user's directory a link may lead anywhere
     """
     try:
         descriptor = _make(path, owner)
@@ -56,7 +56,7 @@ def _open(path: str, flags: int) -> int:
 
 
 def length(path: str) -> int:
-    """Return how long the log is now; 0 when there is none."""
+    """Return the length of the log now; 0 when there is no log."""
     try:
         return os.stat(path).st_size
     except OSError:

@@ -5,9 +5,9 @@
 """The memory that a guest has left, and how to take some away and give it back.
 
 The kernel takes pages and gives them back on request (linux arch/um/drivers/mconsole_kern.c mem_config), says OK to a
-part of it, and tells nobody how many it has taken. But pages that it has taken are the only ones that no counter of
-the guest knows: they are total memory less what /proc/meminfo accounts for and the free pages on the lists of the
-processors (/proc/zoneinfo). What is left over then is the kernel's own, measured on idle and busy guests of 64 MiB to
+part of it, and does not report how many it has taken. But the pages that it has taken are the only ones that no
+counter of the guest includes: they are total memory less what /proc/meminfo accounts for and the free pages on the
+lists of the processors (/proc/zoneinfo). The rest is the kernel's own, measured on idle and busy guests of 64 MiB to
 1 GiB: 0.4-1.3 MiB on 6.1 and 6.12, 4.4-5.0 MiB on 7.2.
 """
 
@@ -207,9 +207,9 @@ def take_slowly(task: Task, now: Reading, wanted: int, tolerance: int, reserve: 
 
 
 def check_reached(task: Task, now: Reading, wanted: int, tolerance: int) -> None:
-    """Look at what came of it.
+    """Check the memory after the change.
 
-    :raises UnverifiedError: when it is not what was wished
+    :raises UnverifiedError: when it is not what was requested
     """
     if abs(now.size - wanted) > tolerance:
         raise UnverifiedError(

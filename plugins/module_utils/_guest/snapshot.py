@@ -34,9 +34,9 @@ class OpenFile(NamedTuple):
 
 
 class Snapshot(DangerContext):
-    """What can be seen of one instance now. Answers are kept, so a new look needs a new object.
+    """One instance as it is now. The snapshot keeps its answers, so a new look needs a new object.
 
-    While the instance is paused its guest's files are out of sight, since reading them can freeze it.
+    The guest's files are out of sight while the instance is paused, because reading them can freeze it.
     """
 
     def __init__(self, console: Console) -> None:
@@ -70,7 +70,7 @@ class Snapshot(DangerContext):
         return parsing.release(self.ask("version") or "")
 
     def series(self) -> Tuple[int, int]:
-        """Return the kernel's series, such as (6, 12); (0, 0) when it is not told."""
+        """Return the kernel's series, such as (6, 12); (0, 0) when it is not known."""
         match = re.match(r"(\d+)\.(\d+)", self.release())
         return (int(match[1]), int(match[2])) if match else (0, 0)
 
@@ -121,8 +121,8 @@ class Snapshot(DangerContext):
     def host_path(self, path: str) -> Optional[str]:
         """Return where this process finds what the instance calls ``path``, or None when that cannot be seen.
 
-        Relative paths start at the instance's working directory; one in a root or mount namespace of its own is
-        looked into through /proc.
+        Relative paths start at the instance's working directory; this process reads a
+        separate root or mount namespace through /proc.
         """
         pid = self.pid
         cwd = procfs.link(f"/proc/{pid}/cwd")
@@ -164,7 +164,7 @@ class Snapshot(DangerContext):
         return self._opened().get((found.st_dev, found.st_ino))
 
     def has_open(self, identity: FileId) -> bool:
-        """Tell whether the instance has a file open, whatever its name."""
+        """Return whether the instance has a file open, under any name."""
         return identity in self._opened()
 
     def _opened(self) -> Dict[FileId, OpenFile]:

@@ -4,7 +4,7 @@
 
 """Where a session keeps the input and the output of a command: in a folder of the VM host, or in one of the guest.
 
-Either way the guest's reader stands in that folder, so what it is told to do is the same.
+Either way the guest's reader stands in that folder, so its commands are the same.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class GuestFolder:
         return False
 
     def pid(self, number: int) -> int:
-        """Return the process group of a command in the guest; 0, since the reader is busy with the command."""
+        """Return the process group of a command in the guest; 0, because the reader is busy with the command."""
         return 0
 
     def written(self, number: int) -> int:

@@ -36,8 +36,8 @@ class Gone(Exception):
 class Line:
     """One open end of a line.
 
-    ``path`` is the pseudo-terminal, ``name`` is the line, and ``nudge`` makes something happen to the kernel. What the
-    guest says while no process has the line open is lost.
+    ``path`` is the pseudo-terminal, ``name`` is the line, and ``nudge`` makes something happen to the kernel. Output
+    of the guest is lost while no process has the line open.
     """
 
     def __init__(self, umid: str, name: str, path: str, nudge: Callable[[], None]) -> None:
@@ -107,7 +107,7 @@ class Line:
     def hear(self, deadline: float) -> bytes:
         """Return what the guest says next; nothing when it says nothing in time.
 
-        Every now and then a kernel forgets that it has more to write, until anything else happens to it (measured: once
+        Sometimes a kernel forgets that it has more to write, until anything else happens to it (measured: once
         in a megabyte, on 6.1, 6.12 and 7.2). So it gets nudged while it is silent.
 
         :raises Gone: when the other end is closed

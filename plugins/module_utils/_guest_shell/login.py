@@ -2,10 +2,10 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""From whatever is at the guest's end of a line (a login prompt, a shell, a reader of ours) to a reader of ours.
+"""From a login prompt, a shell or a reader at the guest's end of a line to a reader of ours.
 
 The reader is a shell that takes commands line by line, without echo and without an editor, and only lines that end with
-its own mark: what is left of a line that got lost on the way does nothing.
+its own mark: the rest of a line that got lost on the way does nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ QUIT = b"\nX .\n"  # what ends a reader
 
 
 class Account(NamedTuple):
-    """Who logs in where a prompt asks, and the shell that reads then."""
+    """The user that logs in at a prompt, and the shell that reads then."""
 
     user: str
     password: Optional[str]
@@ -40,7 +40,7 @@ class Account(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """A shell of the guest that reads commands of ours; ``mark`` is what tells it from any other."""
+    """A shell of the guest that reads commands of ours; ``mark`` distinguishes it from any other."""
 
     line: Line
     mark: str

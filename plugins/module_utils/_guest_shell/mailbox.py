@@ -125,7 +125,7 @@ def _sweep() -> None:
 
 
 def _keep(path: str) -> subprocess.Popen[bytes]:
-    """Start what removes a folder once we have died, whatever killed us."""
+    """Start the process that removes a folder after our death, also after SIGKILL."""
     script = f"trap '' HUP INT TERM; cat >/dev/null; rm -rf -- {shlex.quote(path)}"
     return subprocess.Popen(  # pylint: disable=ansible-bad-function
         ["/bin/sh", "-c", script, "uml.mconsole keeper"],

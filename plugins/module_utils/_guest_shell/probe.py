@@ -23,7 +23,7 @@ _ROOT = Account("root", None, "/bin/sh")
 
 
 def has_login(place: Place) -> bool:
-    """Return whether a login prompt or a shell of the guest answers at a line; nobody is logged in."""
+    """Return whether a login prompt or a shell of the guest answers at a line; it logs no user in."""
     with contextlib.suppress(Error, Gone), contextlib.ExitStack() as stack:
         line = open_line(place, None, time.monotonic(), 1.0)
         stack.callback(line.close)

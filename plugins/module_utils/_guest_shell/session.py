@@ -40,7 +40,7 @@ _FEED = (
 
 
 class Become(NamedTuple):
-    """What a become plugin waits for before it hands on its input, all as regular expressions."""
+    """The outputs that a become plugin waits for before it passes its input on, all as regular expressions."""
 
     prompt: str
     success: str
@@ -170,7 +170,7 @@ class Session:
         return time.monotonic() + _STALE + size / 1000
 
     def _script(self, number: int, command: str, has_input: bool, become: Optional[Become]) -> str:
-        """Return what the reader's shell does for a command, whose own words are run by a shell of its own."""
+        """Return the script of the reader's shell for a command, which runs in a separate shell."""
         inner = f"echo $$ >&7;exec 7>&-\n{command}"
         run = f'cd "$HOME" 2>/dev/null||cd /\numask $U\n{self._setsid} /bin/sh -c {shlex.quote(inner)}\n'
         outputs = f">{number}.out 2>{number}.err 7>{number}.pid"
@@ -200,7 +200,7 @@ class Session:
                 again = time.monotonic() + wait
 
     def _start(self, number: int) -> None:
-        """Say that a command is to be run, which may be said again; one that has ended says so again."""
+        """Ask for the run of a command; the request can be repeated, and a command that has ended answers so again."""
         self.talk.tell(f'R {number}||echo "@$S {number}"', time.monotonic() + _STALE)
 
     def _become(self, become: Become) -> None:

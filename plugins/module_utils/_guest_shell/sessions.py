@@ -50,7 +50,7 @@ class _Slot:
 
 
 class Sessions:
-    """All sessions of this process; ``ends_commands`` says whether to end in a guest what nobody waits for any more."""
+    """All sessions of this process; ``ends_commands`` is whether to end a command that no task waits for any more."""
 
     def __init__(self, ends_commands: bool = True) -> None:
         self._ends_commands = ends_commands
@@ -59,7 +59,7 @@ class Sessions:
 
     @contextlib.contextmanager
     def borrow(self, door: Door, patience: float, cancelled: Callable[[], bool]) -> Iterator[Session]:
-        """Lend the session of a door, opened when there is none; one that an error has left in disorder is closed.
+        """Yield the session of a door, opened if necessary; a session that an error has left in disorder is closed.
 
         :raises UnansweredError: when another uses it for longer than ``patience`` seconds
         """

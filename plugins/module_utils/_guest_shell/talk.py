@@ -4,7 +4,7 @@
 
 """Talk to a reader: commands to it, and its answers, on a line that loses bytes and where the kernel may speak as well.
 
-What is sent may be lost whole or in part, so everything that is sent can be sent again, and does its work once.
+Sent text may be lost whole or in part, so every text can be sent again, and does its work once.
 """
 
 from __future__ import annotations

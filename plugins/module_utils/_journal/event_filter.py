@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Which events somebody wants: one filter for all that read the journal."""
+"""The events that a reader wants: one filter for all readers of the journal."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def directory(params: Dict[str, Any]) -> str:
 def position(params: Dict[str, Any], default: int) -> int:
     """Return the position that a task reads from.
 
-    :raises InputError: when it is none
+    :raises InputError: when it is not a position
     """
     after = params.get("after")
     if after is not None and after < 0:

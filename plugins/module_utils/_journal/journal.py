@@ -75,7 +75,7 @@ class Writer:
     """The one writer of a journal; ``limit`` is what all its files together may take, in bytes.
 
     :raises InputError: when another process writes it, or its directory cannot be made
-    :raises NotAllowedError: when the directory is somebody else's, or others may look into it
+    :raises NotAllowedError: when the directory belongs to another user, or others may read it
     """
 
     def __init__(self, directory: str, limit: int = LIMIT) -> None:
@@ -92,7 +92,7 @@ class Writer:
         :raises OSError: when there is no room, for instance; the number is not used up
         """
         line = json.dumps({"seq": self.last + 1, **event}).encode("ascii") + b"\n"
-        if os.fstat(self._file).st_nlink == 0:  # somebody has removed it, and what follows shall be found
+        if os.fstat(self._file).st_nlink == 0:  # it was removed; readers must find the next events
             self.close()
             self._open()
         if self._size and self._size + len(line) > self._share:
@@ -150,7 +150,7 @@ def make_directory(path: str) -> None:
     """Make the journal's directory, which is its owner's alone.
 
     :raises InputError: when it cannot be made
-    :raises NotAllowedError: when it is there and is somebody else's, or others may look into it
+    :raises NotAllowedError: when it exists and belongs to another user, or others may read it
     """
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -178,7 +178,7 @@ def _locked(path: str) -> int:
 
 
 def _last(file: File) -> int:
-    """Return the last number of a file; a line that is no event has used one up all the same."""
+    """Return the last number of a file; a line that is not an event has used a number as well."""
     last = file.first - 1
     for line in _lines(_read(file.path)):
         event = parse(line)
@@ -201,7 +201,7 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
 def parse(line: bytes) -> Optional[Event]:
-    """Return the event of a line, or None where it is none: a disk may have lost it, and left anything in its place."""
+    """Return the event of a line, or None: a disk may have lost the event, and left anything in its place."""
     try:
         found = _DECODER.decode(line.decode("ascii"))
     except (ValueError, RecursionError):
@@ -234,7 +234,7 @@ def _read(path: str, offset: int = 0, count: int = -1) -> bytes:
 class Reader:
     """One reader's place in a journal: ``position`` is the last sequence number that it was given.
 
-    What was removed or spoilt before it came is told as an event of type ``gap`` with ``lost``, the number of events.
+    Events that were removed or spoilt before it read them become one event of type ``gap``; ``lost`` is their number.
     """
 
     def __init__(self, directory: str, position: int = 0) -> None:
@@ -289,7 +289,7 @@ class Reader:
             yield _gap(seq - 1, lost, f"{lost} events are no longer in the journal")
 
     def follow(self, deadline: Optional[float] = None) -> Iterator[Optional[Event]]:
-        """Yield events as they come, and None whenever there is none; end at a time of the monotonic clock."""
+        """Yield events as they come, and None when there is no event yet; end at a time of the monotonic clock."""
         while True:
             yield from self.read()
             if deadline is not None and time.monotonic() >= deadline:

@@ -76,7 +76,7 @@ class Request(NamedTuple):
         return (self.supervisor or ("systemd" if unit.keeps else "none")) == "systemd"
 
     def restarts(self, differences: Mapping[str, Any]) -> bool:
-        """Return whether the instance is to be restarted because of its boot line."""
+        """Return whether the instance needs a restart because of its boot line."""
         return bool(differences) and self.desired in UP and self.params["restart"] == "when_required"
 
 

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What would spoil a disk, or a kernel for the sake of a disk, looked for before the kernel is started.
+"""Look, before the kernel is started, for what would spoil a disk, or a kernel because of a disk.
 
 A missing file leaves a ghost, a locked one panics the kernel (6.12 and later), and a COW file on another backing file
 is opened on the one that its header names, or not at all.

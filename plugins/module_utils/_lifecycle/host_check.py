@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What a VM host must allow and have for one more instance, asked before it is started."""
+"""Check, before an instance is started, that the VM host allows and has room for one more."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What an instance was given as open descriptors, and loses when it is restarted."""
+"""The open descriptors that an instance was started with, and loses when it is restarted."""
 
 from __future__ import annotations
 

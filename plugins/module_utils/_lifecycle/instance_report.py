@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What a module returns of an instance, from its processes and files there, and from its console."""
+"""The report of an instance that modules return, from its processes and files, and from its console."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def kernel_path(instance: Instance) -> Optional[str]:
 
 
 def log_of(pid: int) -> Optional[str]:
-    """Return the file that a process's standard output goes to, or None when that is none that can be opened again.
+    """Return the file that a process's standard output goes to, or None when that file cannot be opened again.
 
-    Of a file that was removed the host makes up a name, at which its owner may put a link to anything.
+    The host makes up a name for a file that was removed, and the owner may put a link to anything there.
     """
     own = f"/proc/{pid}/fd/1"
     target = procfs.link(own) or ""

@@ -22,7 +22,7 @@ _UNIT = re.compile(r":(?:/.*)?/([^/]+\.service)$", re.MULTILINE)
 
 
 class Keeper(NamedTuple):
-    """What may start an instance again when it ends."""
+    """The program that may start an instance again when it ends."""
 
     text: str
     is_unit: bool

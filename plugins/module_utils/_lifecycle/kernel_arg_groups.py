@@ -33,7 +33,7 @@ def group_of(word: str) -> str:
 
 
 def name_of(word: str) -> str:
-    """Return what a word sets: a disk by its number whatever its flags, else what stands before ``=`` or ``:``."""
+    """Return what a word sets: a disk by its number without its flags, else the part before ``=`` or ``:``."""
     match = re.match(r"ubd(\d+|[a-p])[rscdt]*=", word)
     if match is not None:
         return f"ubd{match[1] if match[1].isdigit() else ord(match[1]) - ord('a')}"

@@ -108,7 +108,7 @@ def _ncpus(value: int) -> Words:
 
 
 def _seccomp(value: str) -> Words:
-    return {"seccomp": [] if value == "off" else [f"seccomp={value}"]}  # a kernel is without it unless it is told
+    return {"seccomp": [] if value == "off" else [f"seccomp={value}"]}  # a kernel has it off by default
 
 
 def _notify(value: str) -> Words:
@@ -180,12 +180,14 @@ def _device(name: str, setting: Any) -> List[str]:
 
     A line that is absent needs a word, and any other device is absent unless there is one.
     """
-    wish = spec.parse_spec(name, raw_options.convert(f"devices.{name}", setting))
-    if not wish.present:
-        return [f"{wish.name.text}=none"] if "channel" in wish.name.kind.options else []
-    if not wish.flat and wish.name.kind.needs_options:
-        raise InputError(f"devices.{name} is empty; expected a setting, or one of {', '.join(wish.name.kind.options)}")
-    return [wish.name.config(wish.flat)[len("config ") :]]
+    request = spec.parse_spec(name, raw_options.convert(f"devices.{name}", setting))
+    if not request.present:
+        return [f"{request.name.text}=none"] if "channel" in request.name.kind.options else []
+    if not request.flat and request.name.kind.needs_options:
+        raise InputError(
+            f"devices.{name} is empty; expected a setting, or one of {', '.join(request.name.kind.options)}"
+        )
+    return [request.name.config(request.flat)[len("config ") :]]
 
 
 def _kernel_args(value: Any) -> Words:

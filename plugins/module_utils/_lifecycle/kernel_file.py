@@ -21,7 +21,7 @@ _SEGMENT_INTERPRETER = 3
 _BLOCK = 1 << 20
 _MAX_PROGRAM = 256 << 20  # a kernel with all its debugging information
 _LONGEST_BANNER = 512
-# linux_banner (init/version.c); the number tells it from a draft of it that is in the file as well.
+# linux_banner (init/version.c); the number distinguishes it from a draft that is in the file as well.
 _BANNER = re.compile(rb"Linux version ((\d+)\.(\d+)[^\s\0]{0,80}) [^\n\0]{0,300}?#\d+ ([ -~]{0,80})")
 
 

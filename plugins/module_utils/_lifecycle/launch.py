@@ -68,7 +68,7 @@ class Launch(NamedTuple):
 
 
 class Process(Protocol):
-    """What is asked of a kernel's process, with any parent."""
+    """The questions about a kernel's process, with any parent."""
 
     pid: int
 
@@ -98,7 +98,7 @@ def environment(memory_dir: Optional[str] = None) -> Dict[str, str]:
 
 
 def start(launch: Launch) -> Started:
-    """Start the kernel in a session of its own, with nothing of ours open, and return at once."""
+    """Start the kernel in a new session, without our descriptors, and return at once."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(launch.place.uml_dir, 0o755)
     offset = console_log.length(launch.log)
@@ -121,7 +121,7 @@ def start(launch: Launch) -> Started:
 def kernel_environment(launch: Launch) -> Dict[str, str]:
     """Return the environment that the kernel gets, with the register shim where that kernel needs it.
 
-    :raises NotThereError: when it needs the shim, and there is none that it can load
+    :raises NotThereError: when it needs the shim, and can load none
     """
     uid = launch.identity.uid if launch.identity else os.geteuid()
     return xstate.environment(launch.argv[0], launch.environment, uid)

@@ -119,7 +119,7 @@ class Lifecycle:
                 umid=self._task.umid,
             )
 
-    # What is to be done.
+    # The changes to make.
 
     def plan(self, before: State) -> Change:
         """Return the steps; all that can go wrong with a start is looked for now, before anything is stopped.

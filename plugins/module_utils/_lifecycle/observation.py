@@ -72,7 +72,7 @@ def probe_place(task: Task) -> Observation:
 
 
 def console_log_of(seen: Observation) -> Optional[str]:
-    """Return the file that the instance's console goes to, or None when there is none or it cannot be seen."""
+    """Return the file that the instance's console goes to, or None when there is no such file or it cannot be seen."""
     return instance_report.log_of(seen.pid) if seen.pid else None
 
 

@@ -2,9 +2,9 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What would make a kernel die, lose its console or spoil a disk, looked for before it is started.
+"""Look, before a kernel is started, for what would make it die, lose its console or spoil a disk.
 
-A kernel itself tells these late or not at all: without room for its console's path it runs without one, a disk that
+A kernel itself reports these late or not at all: without room for its console's path it runs without one, a disk that
 is missing becomes a ghost, and a umid in use becomes six random characters.
 """
 
@@ -22,7 +22,7 @@ from .._mconsole.wire import encode_text
 from . import disk_check, host_check, kernel_arg_groups, kernel_args, kernel_file
 from .launch import Launch, kernel_environment
 
-LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 die now and then while booting
+LEAST_MEMORY = 64 << 20  # with less, kernels 6.1 and 6.12 sometimes die while booting
 ENOUGH_MEMORY = 112 << 20  # threads-max of Debian's kernels is 779 and more then; a boot makes 680 to 750 tasks
 _ST_NOEXEC = 8
 _SECCOMP = (6, 16)

@@ -73,49 +73,49 @@ def check(launch: Launch, force: bool = False) -> List[str]:
     prospect = Prospect(launch)
     doubts: List[str] = []
     claimed: Set[str] = set()
-    for wish in _wishes(launch):
+    for request in _requested(launch):
         try:
-            _check(prospect, wish, claimed)
+            _check(prospect, request, claimed)
         except InputError as err:
             if not force:
-                raise InputError(f"{wish.name.text}: {err}; set force=true to start {prospect.umid} anyway") from err
-            doubts.append(f"{wish.name.text}: {err}")
-        doubts += _doubts(prospect, wish)
+                raise InputError(f"{request.name.text}: {err}; set force=true to start {prospect.umid} anyway") from err
+            doubts.append(f"{request.name.text}: {err}")
+        doubts += _doubts(prospect, request)
     return doubts
 
 
-def _check(prospect: Prospect, wish: DeviceSpec, claimed: Set[str]) -> None:
-    kind = wish.name.kind
+def _check(prospect: Prospect, request: DeviceSpec, claimed: Set[str]) -> None:
+    kind = request.name.kind
     if kind.name == "eth" and prospect.series() >= _ETH_GONE:
         raise InputError(
             f"the kernel of {prospect.umid} ({prospect.release()}) has no {kind.name} interfaces; they are in"
             f" {kind.kernels}"
         )
-    kind.check(prospect, wish.name.unit, wish.flat, ())
-    claim = kind.exclusive_resource(prospect, wish.flat)
+    kind.check(prospect, request.name.unit, request.flat, ())
+    claim = kind.exclusive_resource(prospect, request.flat)
     if claim in claimed:
         raise InputError(f"two interfaces of {prospect.umid} use {claim}; expected one")
     claimed.update({claim} if claim else ())
 
 
-def _doubts(prospect: Prospect, wish: DeviceSpec) -> List[str]:
+def _doubts(prospect: Prospect, request: DeviceSpec) -> List[str]:
     """Return what a user should know of a line; of an interface nothing is known until the guest brings it up."""
-    kind = wish.name.kind
+    kind = request.name.kind
     if kind.name not in _LINES:
         return []
-    found = kind.unverifiable(prospect, wish.name.unit, wish.flat, {"output": wish.flat.get("output")})
-    return [f"{wish.name.text}: {text}" for text in [*found, *kind.warnings(wish.flat)]]
+    found = kind.unverifiable(prospect, request.name.unit, request.flat, {"output": request.flat.get("output")})
+    return [f"{request.name.text}: {text}" for text in [*found, *kind.warnings(request.flat)]]
 
 
-def _wishes(launch: Launch) -> Iterator[DeviceSpec]:
+def _requested(launch: Launch) -> Iterator[DeviceSpec]:
     """Yield the devices of a command line; a word that we cannot read is left to the kernel."""
     for name, config in _named(kernel_arg_groups.split(launch.argv[1:])["devices"]):
         try:
-            wish = spec.parse_spec(name, {"config": config})
+            request = spec.parse_spec(name, {"config": config})
         except InputError:
             continue
-        if wish.present and wish.flat:
-            yield wish
+        if request.present and request.flat:
+            yield request
 
 
 def _named(words: List[str]) -> Iterator[Tuple[str, str]]:

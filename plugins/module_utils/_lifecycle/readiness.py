@@ -29,7 +29,7 @@ from .launch import Launch, Started
 KINDS = ("init", "console", "message", "log", "login", "command", "none")
 _PAUSE = 1.0  # seconds between looks into a guest, each of which takes its line
 # A kernel answers before it mounts its root and runs init, and panics there if it cannot. No file that the console can
-# read tells that init runs. Memory of processes does, but the kernel runs some itself before (modprobe).
+# read shows that init runs. Memory of processes does, but the kernel runs some itself before (modprobe).
 _RUN = re.compile(r"^(\[[ 0-9.]+\] )?Run \S+ as init process", re.MULTILINE)
 _SILENT = re.compile(r"quiet|loglevel=.*|console=.*")  # words with which the line may not come to the log
 _BOOT = 30.0  # seconds from its console on after which a guest that shows no processes hides them
@@ -58,14 +58,14 @@ class Readiness:
             raise InputError("wait_for is log, and wait_pattern does not say what to wait for")
 
     def is_awaited(self, place: Place, sockets: Optional[ReplySockets], log: str) -> bool:
-        """Return whether an instance that answers still boots, and is to be waited for until its init runs.
+        """Return whether an instance that answers still boots, and the task must wait until its init runs.
 
-        Which messages and lines of its log are of this boot cannot be seen; they are waited for after a start alone.
+        Messages and log lines do not show which boot they are from; the task waits for them only after a start.
         """
         console = Console(place.console, place.umid, 1.0, sockets, read_only=True)
         age = console.age()
         if math.isinf(age):
-            return True  # its console has gone since it answered, so it is to be looked at again
+            return True  # its console has gone since it answered, so the caller looks again
         if self._kind in ("console", "none") or not 0 <= age < _BOOT:
             return False
         begun = not console.is_young or _RUN.search(console_log.last_boot(log))

@@ -86,7 +86,7 @@ class Shutdown:
             self._said("go")
 
     def _said(self, text: str) -> bool:
-        """Send a command and tell whether the kernel said OK; whatever else it says, the next way is taken."""
+        """Send a command and return whether the kernel said OK; after any other reply the next method follows."""
         interrupt = commands.parse(text).word.context == commands.INTERRUPT
         if self._deaf or (self._busy and not interrupt):
             return False

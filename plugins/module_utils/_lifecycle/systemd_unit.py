@@ -154,7 +154,7 @@ def remove(umid: str) -> None:
 
 
 def _reset_failed(umid: str) -> None:
-    """Let systemd forget that it failed, or was started often, which are no reasons not to start it now."""
+    """Make systemd forget that it failed or was started often; neither prevents a start now."""
     with contextlib.suppress(Error):  # most have not failed
         systemctl("reset-failed", umid)
 

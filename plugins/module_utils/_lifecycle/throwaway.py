@@ -30,7 +30,7 @@ _END = 10.0  # seconds until every process of an instance that was killed is gon
 _POLL = 0.02
 _ANSWER = 3.0  # seconds in which a kernel that does not hang answers
 
-# Ends every process of an instance's session, and removes its folder, once we have died, whatever killed us.
+# Ends every process of an instance's session, and removes its folder, after our death, also after SIGKILL.
 _KEEPER = (
     "trap '' HUP INT TERM; cat >/dev/null; read -r p <{pid} && for f in /proc/[0-9]*/stat; do"
     " set -- $(sed 's/.*) //' $f 2>/dev/null); f=${{f%/stat}};"
@@ -39,7 +39,7 @@ _KEEPER = (
 
 
 class Scratch:
-    """A folder of its own for one instance and all that it needs, gone with us."""
+    """A separate folder for one instance and all that it needs, removed when we end."""
 
     def __init__(self, umid: str) -> None:
         self.path = tempfile.mkdtemp(prefix="uml-job.", dir="/tmp")
@@ -72,7 +72,7 @@ class Scratch:
 
 
 def _kill_session(pid: int) -> bool:
-    """Kill each process of an instance, which has a session of its own; False when there is none."""
+    """Kill each process of an instance, which has its own session; return False when none runs."""
     members = [stat for stat in map(procfs.stat, procfs.pids()) if stat is not None and stat.session == pid]
     running = [member.pid for member in members if member.state not in "ZX"]
     for member in running:

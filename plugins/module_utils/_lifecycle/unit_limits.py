@@ -21,8 +21,8 @@ _UNITS = {"us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6}
 
 
 class _Limit(NamedTuple):
-    """What systemd calls a limit when it is set and when it is shown, the controller that enforces it, and how a user's
-    text and systemd's are read."""
+    """The names of a limit in systemd (to set and to show), the controller that enforces it, and the readers of the
+    user's text and of systemd's."""
 
     name: str
     shown: str

@@ -124,9 +124,9 @@ def _is_safe(path: str, uid: int) -> bool:
 
 
 def environment(program: str, given: Dict[str, str], uid: int) -> Dict[str, str]:
-    """Return what a kernel finds around it: the given variables, with the shim exactly where that kernel needs it.
+    """Return a kernel's environment: the given variables, with the shim exactly where that kernel needs it.
 
-    :raises NotThereError: when it needs the shim, and there is none that it can load
+    :raises NotThereError: when it needs the shim, and can load none
     """
     entries, needed = _entries(given), _need(program)
     others = [entry for entry in entries if os.path.basename(entry) != SHIM]

@@ -26,7 +26,7 @@ INTERRUPT = "interrupt"
 class Word:
     """A command word: where the kernel runs it, whether it changes something, whether its reply may be long.
 
-    ``ends`` tells that this boot is over after it; the kernel says OK before.
+    ``ends`` is whether the command ends this boot; the kernel says OK before.
     """
 
     name: str

@@ -4,7 +4,8 @@
 
 """One console: one exchange at a time, each with a deadline.
 
-What a failed exchange means, and what the table of dangers asks, is here; the exchange itself is in `exchange.py`.
+This file holds the meaning of a failed exchange and the questions of the table of dangers; `exchange.py` holds the
+exchange itself.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ class Console(dangers.DangerContext):
     def command(self, text: str, force: bool = False, timeout: Optional[float] = None) -> Reply:
         """Send a command and return the kernel's OK.
 
-        :raises InputError: when it is no command; nothing was sent
+        :raises InputError: when it is not a command; nothing was sent
         :raises DangerError: when it would kill or freeze the instance and force is not given; nothing was sent
         :raises RefusedError: when the kernel said no
-        :raises NotThereError: when nobody listens
+        :raises NotThereError: when no process listens
         :raises NotAllowedError: when this user may not send
         :raises UnansweredError: when no answer came in time: it may have happened
         """
@@ -126,7 +127,7 @@ class Console(dangers.DangerContext):
     def _collect(self, bound: ReplySocket, capacity: int, deadline: float, text: str) -> Reply:
         try:
             return exchange.collect(bound, capacity, deadline)
-        except OSError as err:  # the command was sent, whatever the error is
+        except OSError as err:  # the command was sent, also when this failed
             raise UnansweredError(
                 f"{self.umid} did not answer {text!r} within its time; it may have happened, {self._fate()}",
                 umid=self.umid,

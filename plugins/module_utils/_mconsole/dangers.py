@@ -18,7 +18,7 @@ from .errors import DangerError
 
 
 class DangerContext:
-    """What a row may ask about an instance; a console is one."""
+    """The questions that a row may ask about an instance; a console answers them."""
 
     umid: str
 
@@ -210,7 +210,7 @@ def find(command: Command, situation: DangerContext) -> Optional[Danger]:
 
 
 def refuse_if_dangerous(command: Command, situation: DangerContext) -> None:
-    """Let a command pass that harms nobody.
+    """Let a harmless command pass.
 
     :raises DangerError: when it would kill or freeze the instance
     """

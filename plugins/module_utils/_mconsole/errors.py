@@ -10,10 +10,10 @@
     +-- InputError        a value that cannot be used; nothing was sent
     +-- NotThereError     no such instance, console or file: look at the name and the uml_dir
     +-- NotAllowedError   it is there, but not for this user: become its owner
-    +-- DangerError       it would kill or freeze the instance; nothing was sent: say force
+    +-- DangerError       it would kill or freeze the instance; nothing was sent: set force=true
     +-- RefusedError      the kernel said no; nothing else was changed
     +-- UnansweredError   sent, and no answer came: it may have happened
-    +-- ProtocolError     what came back is not the mconsole protocol
+    +-- ProtocolError     the reply is not in the mconsole protocol
     +-- UnverifiedError   the kernel said OK, and what shows the result says otherwise
 """
 
@@ -76,7 +76,7 @@ class UnansweredError(Error):
 
 
 class ProtocolError(Error):
-    """What came back is not the mconsole protocol."""
+    """The reply is not in the mconsole protocol."""
 
     kind = "protocol"
 

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What instances there are, and where; from the VM host's own /proc and the uml_dirs, no record kept.
+"""Find the instances and their places in the VM host's own /proc and the uml_dirs, without a record.
 
 Sources of the rules: linux arch/um/os-Linux/umid.c (where an instance keeps its files), and kernels 6.1, 6.12
 and 7.2 as measured: the main process leads its own process group, nearly always its session, and its helpers share it.
@@ -94,8 +94,8 @@ def place(umid: str, uml_dir: Optional[str] = None) -> Place:
 def locate(umid: str, uml_dir: Optional[str] = None) -> Place:
     """Return the place of an instance that exists: in uml_dir, else in the default one, else anywhere on the host.
 
-    :raises NotThereError: when there is none
-    :raises NotAllowedError: when this user may not look there
+    :raises NotThereError: when there is no such instance
+    :raises NotAllowedError: when this user may not read the directory
     :raises InputError: when two users or directories have one of that name
     """
     here = place(umid, uml_dir)
@@ -282,7 +282,7 @@ def _records(uml_dirs: Iterable[str]) -> Iterator[_Record]:
 
 
 def _record(where: Place, uid: int) -> Optional[_Record]:
-    """Return what a directory says, or None when it is no instance's: a uml_dir may be /tmp, with other directories."""
+    """Return what a directory says, or None when it does not belong to an instance: a uml_dir may be /tmp."""
     pid = procfs.read_pid(where.pid_file)
     path = os.path.join(where.directory, "mconsole")
     with contextlib.suppress(OSError):

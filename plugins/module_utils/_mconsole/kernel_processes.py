@@ -95,8 +95,8 @@ def belongs(pid: int, argv: Sequence[str], umid: str) -> bool:
 def is_kernel(pid: int, argv: Sequence[str]) -> bool:
     """Return whether a process that no pid file names is a kernel, not a program with ``umid=`` among its arguments.
 
-    A kernel has no options; it is linked to an address of its own (from its first moment, also while it reboots), and
-    on other machines than x86-64 it shows by the file of its memory. Where neither is ours to see, it counts as one.
+    A kernel has no options; it is linked to its own address (from its first moment, also while it reboots), and on
+    other machines than x86-64 the file of its memory shows it. A process that hides both counts as a kernel.
     """
     own = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
     if any(word.startswith("-") for word in own):

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Locks on the VM host: who holds a disk file, and a lock of our own that leaves nothing behind."""
+"""Locks on the VM host: the holder of a disk file, and our own lock that leaves nothing behind."""
 
 from __future__ import annotations
 

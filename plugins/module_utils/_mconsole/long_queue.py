@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""A child process that makes sockets with a long queue, in a network namespace of its own."""
+"""A child process that makes sockets with a long queue, in a separate network namespace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLONE_NEWNET = 0x40000000
 
 
 class LongQueueHelper:
-    """A child in a network namespace of its own, that makes unbound datagram sockets for us."""
+    """A child in a separate network namespace that makes unbound datagram sockets for us."""
 
     def __init__(self) -> None:
         import ctypes  # noqa: F401  # the child needs it, and should not import while other threads hold locks
@@ -83,7 +83,7 @@ def _serve_sockets(channel: socket.socket) -> None:
 
 
 def _close_all_but(keep: int) -> None:
-    """Close what was inherited: whoever waits for its end would wait for us."""
+    """Close the inherited descriptors: a process that waits for the end of one would wait for us."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) != keep:
             with contextlib.suppress(OSError):

@@ -2,10 +2,10 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The notify socket: where kernels send what they have to tell, and what tells us who sent it.
+"""The notify socket: the target of kernels' messages, and the means to identify the sender.
 
 A kernel waits for its listener in the middle of its work (mconsole_user.c mconsole_notify), so a socket that is bound
-and not read freezes the guest. A socket that nobody holds costs it nothing.
+and not read freezes the guest. A socket that no process holds costs it nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Listener:
     def __init__(self, path: str, owner: Optional[int] = None) -> None:
         """Bind to the path, as the user ``owner`` if that is another one and we are root.
 
-        :raises InputError: when the path is too long, or something that is no socket is there
+        :raises InputError: when the path is too long, or a file that is not a socket is there
         :raises NotAllowedError: when another process listens there, or this user may not
         :raises NotThereError: when there is no such directory
         """
@@ -106,7 +106,7 @@ class Listener:
 
 
 def is_heard(path: str) -> Optional[bool]:
-    """Tell whether some process listens at a path, by a connection that sends nothing; None when it cannot be told."""
+    """Return whether a process listens at a path, by a connection that sends nothing; None when that is not known."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(path)
@@ -144,7 +144,7 @@ def _as_user(owner: Optional[int]) -> Iterator[None]:
 
 
 def _bind(sock: socket.socket, path: str) -> Optional[SocketId]:
-    """Bind to the path, where a socket that nobody holds may be left; the host itself follows no link there."""
+    """Bind to the path, where a socket that no process holds may be left; the host itself follows no link there."""
     try:
         _clear(path)
         sock.bind(path)
@@ -158,9 +158,9 @@ def _bind(sock: socket.socket, path: str) -> Optional[SocketId]:
 
 
 def _clear(path: str) -> None:
-    """Remove a socket that nobody holds.
+    """Remove a socket that no process holds.
 
-    :raises Error: when somebody does, or it is something else
+    :raises Error: when a process holds it, or it is not a socket
     """
     try:
         kind = os.lstat(path).st_mode

@@ -36,7 +36,7 @@ def map_in_parallel(work: Callable[[Item], Result], items: Sequence[Item]) -> Li
 
 
 class _Pool(Generic[Item, Result]):
-    """What is to be done, and what came of it."""
+    """The jobs and their results."""
 
     def __init__(self, work: Callable[[Item], Result], items: Sequence[Item]) -> None:
         self._work = work
@@ -60,7 +60,7 @@ class _Pool(Generic[Item, Result]):
         return len(self.results) + len(self.errors)
 
     def _run_worker(self) -> None:
-        """Be a worker: take whatever is next, until nothing is."""
+        """Run a worker: take the next job, until none is left."""
         while self._waiting:
             try:
                 index, item = self._waiting.popleft()

@@ -20,10 +20,10 @@ _TRIES = 20
 def private_directory(base: str = "") -> str:
     """Return the directory of this user's sockets, made when it is not there.
 
-    It lies in ``base``, or in the first of :func:`bases` where nobody else was first.
-    Root's may be passed through (0711), so that the instances of other users reach the one socket made for them.
+    It lies in ``base``, or in the first of :func:`bases` that no other user took before.
+    Other users may traverse root's (0711), so that the instances of other users reach the one socket made for them.
 
-    :raises NotAllowedError: when somebody else made it, or others may write there
+    :raises NotAllowedError: when another user made it, or others may write there
     :raises Error: when it cannot be made
     """
     first, *others = [base] if base else bases()
@@ -37,10 +37,10 @@ def private_directory(base: str = "") -> str:
 
 
 def bases() -> List[str]:
-    """Return where this user's directory may lie: for root in /run, where nobody can be first, for others in /tmp.
+    """Return where this user's directory may lie: for root in /run, where only root can create it, for others in /tmp.
 
-    There anybody can be first, and lock a user out so; that user's own directory in /run comes next, where there is
-    one. It does not come first, since it goes with the user's last session, and some users have none.
+    In /tmp any user can take the name first, and so lock a user out; that user's own directory in /run comes next,
+    where it exists. It does not come first, because it is removed with the user's last session, and some users lack it.
     """
     uid = os.geteuid()
     if uid == 0:

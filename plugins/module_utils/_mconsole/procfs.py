@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What the VM host's own /proc tells of a process; no instance is asked."""
+"""Read what the VM host's own /proc shows of a process; no instance is asked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 _MAX_FILE = 16 << 20
 _PART = 64 << 10
 _ACCEPTS = 0x10000  # __SO_ACCEPTCON
-_LONGEST_EXEC = 2.0  # seconds; a kernel that reboots, and whose memory is to be freed, takes some 10 ms
+_LONGEST_EXEC = 2.0  # seconds; a kernel that reboots, and must free its memory, takes some 10 ms
 
 
 class Stat(NamedTuple):
@@ -99,7 +99,7 @@ def is_hidden(pid: Optional[int]) -> bool:
 def activity(pid: int) -> Dict[int, Tuple[str, int]]:
     """Return {thread: (its state, how often it was taken off a processor)} of a process, without threads that are gone.
 
-    What reads the same before and after all others were looked at has not run in between (proc_pid_status(5)).
+    A thread that reads the same before and after all others were read has not run in between (proc_pid_status(5)).
     """
     try:
         threads = os.listdir(f"/proc/{pid}/task")

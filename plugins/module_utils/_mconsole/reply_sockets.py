@@ -6,8 +6,8 @@
 
 A kernel never waits for its client: what does not fit the client's queue is dropped. The queue's length is
 net.unix.max_dgram_qlen of the network namespace in which the *client's* socket was made, so a child process of
-ours makes sockets in a namespace of its own, where that is large, and hands them over; bound to a path, they
-reach instances of every other namespace.
+ours makes sockets in a separate namespace, where that is large, and hands them over; bound to a path, they reach
+instances of every other namespace.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class ReplySockets:
             self._nursery = LongQueueHelper()
 
     def close(self) -> None:
-        """End the child, if there is one, and remove the directory, if nobody else uses it."""
+        """End the child, if there is one, and remove the directory, if no other process uses it."""
         with self._lock:
             if self._nursery is not None:
                 self._nursery.close()

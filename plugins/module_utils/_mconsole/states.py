@@ -84,7 +84,7 @@ def _dead(instance: Instance) -> Probe:
 
 
 def _asked(instance: Instance, console: Console, timeout: float) -> Probe:
-    """Ask a living instance; a stopped console is told by the flags of its socket (:meth:`Console.paused`)."""
+    """Ask a living instance; the flags of its socket show a stopped console (:meth:`Console.paused`)."""
     paused = console.paused()
     try:
         version = console.request("version", timeout=timeout * 0.8).text
@@ -126,6 +126,6 @@ def _without_console(instance: Instance) -> Probe:
 
 
 def _holds_console(instance: Instance) -> bool:
-    """Return whether a process has its console open though nobody can reach it."""
+    """Return whether a process has its console open although no client can reach it."""
     inodes = procfs.socket_inodes(instance.pid or 0, f"{instance.place.umid}/mconsole")
     return bool(instance.pid) and procfs.socket_descriptor(instance.pid or 0, inodes) is not None

@@ -30,7 +30,7 @@ def widen(pid: int, descriptor: int, size: int) -> Optional[int]:
     """Let a process's socket have ``size`` bytes under way; return what it may have, or None when it is not ours.
 
     A kernel's datagrams count against its own send buffer until they are read, and what does not fit is dropped.
-    Root may set any size, its owner up to net.core.wmem_max; it holds until the instance makes its socket anew.
+    Root may set any size, its owner up to net.core.wmem_max; it holds until the instance makes its socket again.
     """
     try:
         with _borrowed(pid, descriptor) as sock:
@@ -68,7 +68,7 @@ def _system_call(number: int, *arguments: int) -> int:
 
 @functools.lru_cache(maxsize=None)
 def _libc() -> Any:
-    """Return the C library; opening it anew each time took a fifth of the time of reading a guest's file."""
+    """Return the C library; to open it again each time took a fifth of the time of reading a guest's file."""
     import ctypes
 
     return ctypes.CDLL(None, use_errno=True)
@@ -78,9 +78,9 @@ def _libc() -> Any:
 def fixed_addresses() -> Iterator[bool]:
     """Give what this thread starts fixed addresses (personality(2)); yield whether the host allows that.
 
-    A UML kernel counts the random gap before its heap as memory of its own, up to 1 GB of it, and pays with what it
-    has for the accounts; 6.1 fails to make threads when it has little. Newer kernels do the same for themselves
-    (arch/um/os-Linux/main.c, as of 7.2).
+    A UML kernel counts the random gap before its heap as its own memory, up to 1 GB of it, and takes the page
+    accounting for it from the memory that it has; 6.1 fails to make threads when it has little. Newer kernels do the
+    same for themselves (arch/um/os-Linux/main.c, as of 7.2).
     """
     before = _libc().personality(_WHICH)
     allowed = before != -1 and _libc().personality(before | _ADDR_NO_RANDOMIZE) != -1
@@ -92,7 +92,7 @@ def fixed_addresses() -> Iterator[bool]:
 
 
 def pidfd(pid: int) -> Optional[int]:
-    """Return a descriptor that becomes readable when the process ends, or None when that is not to be had."""
+    """Return a descriptor that becomes readable when the process ends, or None when the host has no such descriptor."""
     try:
         return _system_call(_PIDFD_OPEN, pid, 0)
     except OSError:
@@ -102,7 +102,7 @@ def pidfd(pid: int) -> Optional[int]:
 def exit_status(handle: int, pid: int) -> Optional[int]:
     """Return how a process ended, by the descriptor that was open before: its status, or minus its signal.
 
-    None where it cannot be had: before Linux 6.15 a process that is gone and was no child of ours tells nothing.
+    None where it is not available: before Linux 6.15 the host keeps no status of a process that was not our child.
     """
     info = bytearray(struct.pack("=Q", _PIDFD_INFO_EXIT) + bytes(_PIDFD_INFO_SIZE - 8))
     with contextlib.suppress(OSError):

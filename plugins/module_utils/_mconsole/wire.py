@@ -149,7 +149,7 @@ class Reply(NamedTuple):
 class Assembly:
     """Packets of one reply on their way to be whole; ``capacity`` of them fit the queue at once.
 
-    The kernel drops what finds the queue full, the last packet included, and tells nobody
+    The kernel drops packets that find the queue full, the last packet included, and reports nothing
     (mconsole_reply_len), so even a reply with an end may have a hole: unless the queue was seen empty before it
     can have been full.
     """

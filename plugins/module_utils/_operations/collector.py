@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Start and end the collector, which writes what instances tell into a journal."""
+"""Start and end the collector, which writes the events of instances into a journal."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def run(task: Task) -> Dict[str, Any]:
 
 
 def parse(config: Mapping[str, Any]) -> List[DeviceSpec]:
-    """Return the wishes in ``{name: setting or options}``.
+    """Return the specs in ``{name: setting or options}``.
 
     :raises InputError: when a device is named twice, or an option is unknown or of a wrong type
     """

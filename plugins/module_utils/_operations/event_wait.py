@@ -25,7 +25,7 @@ _TOLD = 3  # of the events that were not it
 def run(task: Task) -> Dict[str, Any]:
     """Return the first event that is wanted; in check mode only one that is already there.
 
-    :raises UnansweredError: when there is none by the deadline
+    :raises UnansweredError: when no such event has come by the deadline
     """
     wanted = event_filter.wanted(task.params)
     directory = event_filter.directory(task.params)
@@ -64,7 +64,7 @@ def _await(reader: Reader, wanted: event_filter.Filter, deadline: float, others:
 
 
 def _late(params: Dict[str, Any], others: Deque[Event], reader: Reader, collecting: bool) -> UnansweredError:
-    """Return the error that tells what was awaited, and what came instead."""
+    """Return the error that names the awaited event and the events that came instead."""
     seen = "; ".join(f"{each['type']} of {each['umid'] or 'the host'}: {str(each['data'])[:80]}" for each in others)
     silence = (
         "no other event came either"

@@ -20,7 +20,7 @@ CONSTRAINTS: Dict[str, Any] = {}
 
 def run(task: Task) -> Dict[str, Any]:
     """Gather, and return facts under setup's names and all else under ``uml``."""
-    from .._facts import facts  # here, since a controller loads this file for each task, for its arguments alone
+    from .._facts import facts  # here, because a controller loads this file for each task, for its arguments alone
 
     subsets = facts.select(task.params["gather_subset"])
     standard, uml = facts.gather(task.console, subsets, task.params["interfaces"])

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Every instance of a VM host, whoever started it, and how it is."""
+"""Every instance of a VM host, started by any user, and its state."""
 
 from __future__ import annotations
 

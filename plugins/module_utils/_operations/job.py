@@ -46,7 +46,7 @@ Result = Dict[str, Any]
 
 
 def run(task: Task) -> Result:
-    """Start the instance, run the command, and remove the instance, whatever came of it."""
+    """Start the instance, run the command, and remove the instance, also after a failure."""
     umid = task.params.get("umid") or f"job-{secrets.token_hex(4)}"
     if task.check:
         launch_spec.check_root(Place(umid, ""), kernel_args.desired(_of_instance(task.params), umid))

@@ -23,9 +23,9 @@ def changes(_params: Dict[str, Any]) -> bool:
 
 
 def run(task: Task) -> Dict[str, Any]:
-    """Send each line by itself; the kernel takes one at a time, and logs it at level "warning" whatever it says.
+    """Send each line by itself; the kernel takes one at a time, and logs every text at level "warning".
 
-    :raises InputError: when a line is too long, or there is none; nothing was sent
+    :raises InputError: when a line is too long, or no line is given; nothing was sent
     """
     lines = task.params["text"].replace("\r\n", "\n").split("\n")
     commands = send.parse_all([f"log {line}" for line in lines if line.strip()])

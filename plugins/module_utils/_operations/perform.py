@@ -56,7 +56,7 @@ def failure(err: Error) -> Result:
 def _told(result: Result) -> Result:
     """Return a result that JSON can carry, and whose words for people cannot command their terminal.
 
-    They may quote a guest, or a name that somebody has chosen on the VM host, and Ansible prints them as they are.
+    They may quote a guest, or a name that a user has chosen on the VM host, and Ansible prints them as they are.
     """
     told: Result = json_safe(result)
     if "msg" in told:
@@ -120,7 +120,8 @@ def _meant(
 ) -> List[Place]:
     """Return those places that match a pattern and that the task may act on.
 
-    What changes something acts on the default directory alone, as it does with a name, unless ``uml_dir`` names one.
+    An operation that changes something acts only on the default directory, as it does with a name, unless ``uml_dir``
+    names one.
     """
     if params.get("uml_dir") or not changes(operation, params):
         return matching
@@ -148,7 +149,7 @@ def _isolated(operation: ModuleType, task: Task) -> Result:
 
 
 def bug(err: Exception) -> Error:
-    """Return the error that tells of a fault of ours."""
+    """Return the error that reports a fault of ours."""
     return Error(f"a bug of the collection: {type(err).__name__}: {err}", kind="bug")
 
 

@@ -38,7 +38,7 @@ NAMES = (
 def load(name: str) -> ModuleType:
     """Return the operation of that name.
 
-    :raises KeyError: when there is none
+    :raises KeyError: when there is no such operation
     """
     if name not in NAMES:
         raise KeyError(name)

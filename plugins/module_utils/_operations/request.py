@@ -54,7 +54,7 @@ def run(task: Task) -> Result:
 def _commands(params: Dict[str, Any]) -> List[Command]:
     """Return the commands of a task.
 
-    :raises InputError: when one of them is not a command, or there is none
+    :raises InputError: when one of them is not a command, or none is given
     """
     single = params.get("command")
     texts = params.get("commands") if single is None else [single]

@@ -17,9 +17,9 @@ CONSTRAINTS: Dict[str, Any] = {}
 
 
 def run(task: Task) -> Dict[str, Any]:
-    """Ask for each process's stack; one that is not there is no failure.
+    """Ask for each process's stack; a missing process is not a failure.
 
-    :raises InputError: when a number is no process's
+    :raises InputError: when a number cannot be a process's
     """
     pids = task.params["pids"]
     bad = [pid for pid in pids if pid < 1]

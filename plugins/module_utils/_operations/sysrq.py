@@ -65,10 +65,10 @@ def _check(task: Task, key: str, reply: Reply) -> None:
 
 
 def _check_restart(task: Task) -> None:
-    """Ask before, since ``b`` is answered before it is looked at; a guest that cannot be asked is believed.
+    """Ask before, because the kernel answers ``b`` before it acts; a guest that cannot be asked is trusted.
 
     Kernels of the 6.x series run themselves again with the signals blocked that were so in the interrupt, SIGALRM and
-    SIGIO among them, and mostly spin for ever then (8 of 12 tries; reboot and cad never).
+    SIGIO among them, and mostly spin endlessly then (8 of 12 tries; reboot and cad never).
 
     :raises RefusedError: when the guest would ignore it
     """

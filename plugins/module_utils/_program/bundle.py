@@ -62,7 +62,7 @@ def program(pack: Dict[str, str], entry: str) -> bytes:
 
 
 def _source(name: str) -> str:
-    """Return a module's source from whatever has loaded it: a file, an archive, the pack, or Ansible (as bytes)."""
+    """Return a module's source from its loader: a file, an archive, the pack, or Ansible (as bytes)."""
     spec = importlib.util.find_spec(f"{_ROOT}.{name}" if name else _ROOT)
     get: Any = getattr(spec.loader, "get_source", None) if spec is not None else None
     found = get(spec.name) if get is not None and spec is not None else None

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def json_safe(value: Any) -> Any:
-    """Return a result in which bytes that are no UTF-8 have become U+FFFD.
+    """Return a result in which bytes that are not UTF-8 have become U+FFFD.
 
     Inside, they travel as surrogates, so that a command or a path goes back to the kernel as it came; ansible-core
     2.19 and later fail the whole task for one surrogate.

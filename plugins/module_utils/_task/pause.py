@@ -25,7 +25,7 @@ def refusal(task: Task) -> DangerError:
 
 @contextlib.contextmanager
 def resumed(task: Task) -> Iterator[None]:
-    """Resume a paused instance, and pause it again whatever happens; in check mode do neither."""
+    """Resume a paused instance, and pause it again also after an error; in check mode do neither."""
     if task.check:
         yield
         return
@@ -36,5 +36,5 @@ def resumed(task: Task) -> Iterator[None]:
         err.facts.setdefault("commands", ["go", "stop"])
         raise
     finally:
-        with contextlib.suppress(RefusedError):  # "Already stopped": somebody else was faster
+        with contextlib.suppress(RefusedError):  # "Already stopped": another client was faster
             task.console.command("stop")

@@ -17,9 +17,9 @@ _MAY = "it may have happened"
 
 
 class Change(NamedTuple):
-    """Console commands in their order, what the state will be after them, and why there are none or these.
+    """Console commands in their order, the state after them, and the reason for them or for their absence.
 
-    ``steps`` are what is done beside or around commands, such as starting a kernel.
+    ``steps`` are actions beside or around commands, such as starting a kernel.
     """
 
     commands: List[str]
@@ -40,10 +40,10 @@ def sync(
     plan: Callable[[State], Change],
     apply: Callable[[Task, Change], None] = send,
 ) -> Dict[str, Any]:
-    """Bring an instance to what is desired and report truthfully: ``changed``, ``commands``, ``diff``, ``reason``.
+    """Bring an instance to the requested state and report truthfully: ``changed``, ``commands``, ``diff``, ``reason``.
 
-    When a command fails, or what came of it cannot be read, the report is ``failed``, tells what was sent, and what is
-    there now as far as it can be read.
+    When a command fails, or its result cannot be read, the report is ``failed`` and holds the commands that were sent
+    and the present state as far as it can be read.
     """
     before = read(task)
     steps = plan(before)

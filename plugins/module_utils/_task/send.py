@@ -20,7 +20,7 @@ _POLL = 0.01
 def parse_all(texts: List[str]) -> List[Command]:
     """Return the commands of several texts, so that a bad one is found before the first is sent.
 
-    :raises InputError: when one is no command
+    :raises InputError: when one is not a command
     """
     return [commands.parse(text) for text in texts]
 
