@@ -15,7 +15,7 @@ from ._operations.perform import perform
 
 
 def run_module(operation: ModuleType) -> None:
-    """Be the module of an operation: parse, run, report."""
+    """Run the module of an operation: parse, run, report."""
     module = AnsibleModule(supports_check_mode=True, **argument_spec(operation))
     result = perform(operation, module.params, module.check_mode)
     for text in result.pop("warnings", ()):

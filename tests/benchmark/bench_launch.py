@@ -59,7 +59,7 @@ def bare(folder: Path, count: int) -> None:
 
 
 def is_up(console: Path) -> bool:
-    """Tell whether a console answers, and knows all its devices, which `instance` waits for."""
+    """Return whether a console answers, and knows all its devices, which `instance` waits for."""
     return mconsole.answers(console) and mconsole.request(console, "config con1")[0] == 0
 
 

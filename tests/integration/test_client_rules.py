@@ -161,7 +161,7 @@ def test_rule_03_a_stranger_cannot_answer(mortal: uml.Instance, to: Make, socket
 
 
 def connected(path: str) -> bool:
-    """Tell whether a socket hears its own peer alone by now."""
+    """Return whether a socket hears its own peer alone by now."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
         try:
             stranger.connect(path)

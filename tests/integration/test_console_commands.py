@@ -50,7 +50,7 @@ def on(instance: uml.Instance) -> Run:
 
 
 def new_kernel(instance: uml.Instance) -> bool:
-    """Tell whether it is 6.12 or later."""
+    """Return whether it is 6.12 or later."""
     major, minor = instance.guest("uname -r").split(".")[:2]
     return (int(major), int(minor)) >= (6, 12)
 

@@ -92,6 +92,6 @@ def test_start_and_stop_leave_nothing(uml_dir: Path, sockets: ReplySockets, tap:
 
 
 def like(now: dict[str, Any], before: dict[str, Any]) -> bool:
-    """Tell whether a state is that of the beginning."""
+    """Return whether a state is that of the beginning."""
     spare = now["descriptors"] - before["descriptors"]
     return spare <= SPARE and {**now, "descriptors": 0} == {**before, "descriptors": 0}

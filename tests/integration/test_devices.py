@@ -259,7 +259,7 @@ _AnsibleCollectionFinder(paths=[os.environ["ANSIBLE_COLLECTIONS_PATH"]])._instal
 
 BAD = {
     "a device twice": ({"ubd1": "/x", "ubdb": "/y"}, "ubd1 is named twice"),
-    "no device": ({"hda": "/x"}, "no device that any kernel knows; expected one of ubd0 to ubd15"),
+    "no device": ({"hda": "/x"}, "'hda' is not a device; expected one of ubd0 to ubd15"),
     "a list": ({"ubd1": ["/x"]}, "expected a text or a dictionary of options"),
     "an unknown option": ({"ubd1": {"fiel": "/x"}}, "config.ubd1 has unknown options: fiel"),
     "a wrong type": (

@@ -74,7 +74,7 @@ def fsck(path: Path | str) -> str:
 
 
 def runs(instance: uml.Instance) -> bool:
-    """Tell whether the guest runs on: its clock goes, and its writer writes."""
+    """Return whether the guest runs on: its clock goes, and its writer writes."""
     assert instance.request("go") == (1, "Not stopped")
     return instance.guest("echo alive") == "alive\n"
 

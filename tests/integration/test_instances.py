@@ -67,7 +67,7 @@ def freeze(guest: uml.Instance) -> None:
 
 
 def has_orphans(guest: uml.Instance) -> bool:
-    """Tell whether helpers outlive the main process: they do before 7.0."""
+    """Return whether helpers outlive the main process: they do before 7.0."""
     return int(guest.request("version")[1].split()[2].split(".")[0]) < 7
 
 

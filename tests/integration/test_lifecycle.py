@@ -262,7 +262,7 @@ def test_a_late_one_is_left_running_and_told(run: Run, root: Any, uml_dir: Path)
 
 
 def processes_alive(pid: int) -> bool:
-    """Tell whether a process runs."""
+    """Return whether a process runs."""
     return pid in [each.pid for each in processes.running()]
 
 

@@ -56,7 +56,7 @@ def free(guest: uml.Instance) -> int:
 
 
 def reached(result: dict[str, Any], size: int) -> bool:
-    """Tell whether a result says that the size was reached, and is not contradicted by itself."""
+    """Return whether a result says that the size was reached, and is not contradicted by itself."""
     assert not result.get("failed"), result
     return result["verified"] and abs(result["size"] - size * MIB) <= TOLERANCE * MIB
 

@@ -121,7 +121,7 @@ def words_of(pid: int) -> bytes:
 
 
 def healed(place: Path, first: int) -> bool:
-    """Tell whether another process than the first one answers."""
+    """Return whether another process than the first one answers."""
     try:
         return int((place / "pid").read_text()) != first and mconsole.request(place / "mconsole", "version")[0] == 0
     except (OSError, ValueError):

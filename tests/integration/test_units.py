@@ -77,7 +77,7 @@ class Lab:
         return path.read_text().strip() if path.exists() else ""
 
     def is_back(self, umid: str, before: str) -> bool:
-        """Tell whether a unit has a new main process, which has the instance's name."""
+        """Return whether a unit has a new main process, which has the instance's name."""
         now = self.main_pid(umid)
         return now == self.pid(umid) and now not in (before, "0", "")
 

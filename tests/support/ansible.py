@@ -45,7 +45,7 @@ class TaskResult:
 
     @property
     def changed(self) -> bool:
-        """Tell whether the task says that it changed something."""
+        """Return whether the task says that it changed something."""
         return bool(self.result.get("changed"))
 
 

@@ -80,7 +80,7 @@ class FakeConsole:
 
     @property
     def alive(self) -> bool:
-        """Tell whether its kernel still runs."""
+        """Return whether its kernel still runs."""
         return self._thread.is_alive()
 
     def wait_dead(self, timeout: float = 60) -> None:

@@ -137,7 +137,7 @@ class Kernel:
 
     @property
     def new(self) -> bool:
-        """Tell whether it opens disks at config time, as 6.12 and later do."""
+        """Return whether it opens disks at config time, as 6.12 and later do."""
         return self.series != "6.1"
 
     def answer(self, command: str) -> Iterator[Part] | None:

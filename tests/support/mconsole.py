@@ -26,7 +26,7 @@ def request(path: Path, text: str, timeout: float = 30) -> tuple[int, str]:
 
 
 def answers(path: Path) -> bool:
-    """Tell whether a kernel is listening, without waiting long for one that is not."""
+    """Return whether a kernel is listening, without waiting long for one that is not."""
     with contextlib.suppress(OSError):
         return request(path, "version", timeout=1)[0] == 0
     return False

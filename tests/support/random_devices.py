@@ -91,7 +91,7 @@ class Story(RuleBasedStateMachine):
         return found
 
     def refusal(self, wishes: dict[int, dict[str, Any] | None]) -> bool:
-        """Tell whether two disks would have one file, or a COW file that does not exist yet would be read-only."""
+        """Return whether two disks would have one file, or a COW file that does not exist yet would be read-only."""
         after = {unit: wishes.get(unit, self.disks.get(unit)) for unit in UNITS}
         names = [wish["name"] for wish in after.values() if wish is not None]
         new = [wish for wish in wishes.values() if wish is not None and wish["name"] in COWS]

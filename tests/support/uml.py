@@ -86,7 +86,7 @@ class Instance:
         return int(status), output
 
     def alive(self) -> bool:
-        """Tell whether the main process still runs."""
+        """Return whether the main process still runs."""
         return self.process.poll() is None
 
     def console_log(self) -> str:

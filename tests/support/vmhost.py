@@ -177,7 +177,7 @@ def _install_sudoers(name: str, others: str) -> None:
 
 
 def _exists(name: str) -> bool:
-    """Tell whether the machine knows the user."""
+    """Return whether the machine knows the user."""
     return subprocess.run(["id", name], capture_output=True, check=False).returncode == 0
 
 

@@ -190,7 +190,7 @@ def put_in_place(pairs: Sequence[Tuple[str, str]]) -> None:
 
 
 def _rests(members: Sequence[int]) -> bool:
-    """Tell whether there was a moment in which none of the processes worked.
+    """Return whether there was a moment in which none of the processes worked.
 
     Kernel and helper wake each other in turn, so that each may be seen asleep while the other works: what they did
     between two looks shows in their counters.
@@ -208,13 +208,13 @@ def _make_directories(path: str) -> List[str]:
     while not os.path.lexists(path):
         missing.append(path)
         path = os.path.dirname(path)
-    for each in reversed(missing):
+    for folder in reversed(missing):
         try:
-            os.mkdir(each, 0o700)
+            os.mkdir(folder, 0o700)
         except FileExistsError:
             pass  # another instance's backup was faster
         except OSError as err:
-            raise InputError(f"the directory {each} cannot be made: {err.strerror}", path=each) from err
+            raise InputError(f"the directory {folder} cannot be made: {err.strerror}", path=folder) from err
     return missing
 
 

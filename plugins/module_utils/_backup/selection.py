@@ -116,7 +116,7 @@ def _checked(snapshot: Snapshot, name: str, path: str) -> copying.FileId:
 
 
 def _is_theirs(snapshot: Snapshot, path: str, found: os.stat_result) -> bool:
-    """Tell whether root may copy a file for an instance of another user, whose kernel may name any file as its disk.
+    """Return whether root may copy a file for an instance of another user, whose kernel may name any file as its disk.
 
     That is one of the user's own, one that the instance has open, or one that everybody may read.
     """
@@ -126,7 +126,7 @@ def _is_theirs(snapshot: Snapshot, path: str, found: os.stat_result) -> bool:
     folders = [os.path.dirname(real)]
     while folders[-1] != "/":
         folders.append(os.path.dirname(folders[-1]))
-    reachable = all(os.stat(each).st_mode & stat.S_IXOTH for each in folders)
+    reachable = all(os.stat(folder).st_mode & stat.S_IXOTH for folder in folders)
     return reachable and bool(found.st_mode & stat.S_IROTH) and os.path.samestat(os.lstat(real), found)
 
 

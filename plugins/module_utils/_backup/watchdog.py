@@ -67,7 +67,7 @@ class ResumeWatchdog:
         return self
 
     def _stands_by(self, child: subprocess.Popen[bytes]) -> bool:
-        """Tell it what it is about, and whether it has understood."""
+        """Send the order to the child; return whether the child has accepted it."""
         if child.stdin is None or child.stdout is None:
             return False
         with contextlib.suppress(BrokenPipeError):

@@ -35,7 +35,7 @@ _HELP = "Ctrl-] leaves; Ctrl-] and w sends the guest's shell the size of this wi
 
 
 def attach(order: Dict[str, Any]) -> None:
-    """Be the terminal that an order asks for.
+    """Run the terminal that an order asks for.
 
     :raises Error: when there is no such instance, or no way into its guest
     """

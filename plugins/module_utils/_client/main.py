@@ -68,7 +68,7 @@ def _stop(blob: bytes, stream: BinaryIO, order: Order) -> None:
 
 
 def _attach(blob: bytes, stream: BinaryIO, order: Order) -> None:
-    """Be a terminal in a guest; why that cannot be is said on stderr."""
+    """Run a terminal in a guest; print the reason on stderr when that fails."""
     from . import attach
 
     try:

@@ -64,7 +64,7 @@ def _running(directory: str, key: str) -> Optional[str]:
 
 
 def _listening(path: str) -> bool:
-    """Tell whether a process holds the socket, be it stopped or busy."""
+    """Return whether a process holds the socket, be it stopped or busy."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         return sock.connect_ex(path) != errno.ECONNREFUSED

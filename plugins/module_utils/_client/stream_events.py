@@ -54,7 +54,7 @@ def _tell(reader: Reader, wanted: event_filter.Filter, stream: BinaryIO) -> None
 
 
 def _is_over(stream: BinaryIO) -> bool:
-    """Tell whether the other end has closed the stream; it says nothing else on it."""
+    """Return whether the other end has closed the stream; it says nothing else on it."""
     readable, _writable, _odd = select.select([stream], [], [], 0)
     return bool(readable) and not os.read(stream.fileno(), 1)
 

@@ -55,12 +55,12 @@ def watches(given: Sequence[Mapping[str, Any]]) -> List[Watch]:
 
     :raises InputError: when one is not a regular expression, or a name is given twice
     """
-    own = [_own(each) for each in given]
-    names = [each.name for each in own]
+    own = [_own(watch) for watch in given]
+    names = [watch.name for watch in own]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"the pattern {twice[0]!r} is given twice")
-    return [*own, *(each for each in BUILT_IN if each.name not in names)]
+    return [*own, *(watch for watch in BUILT_IN if watch.name not in names)]
 
 
 def _own(given: Mapping[str, Any]) -> Watch:
@@ -76,14 +76,14 @@ def _own(given: Mapping[str, Any]) -> Watch:
 def find(wanted: Sequence[Watch], lines: Sequence[str]) -> Iterator[Tuple[Watch, str]]:
     """Yield (watch, line) for each line, in order, with the first watch that it matches."""
     text = "\n".join(lines)
-    live = [each for each in wanted if not each.needles or any(needle in text for needle in each.needles)]
+    live = [watch for watch in wanted if not watch.needles or any(needle in text for needle in watch.needles)]
     for line in lines if live else ():
         seen = line[:_WIDTH]
-        found = next((each for each in live if each.regex.search(seen)), None)
+        found = next((watch for watch in live if watch.regex.search(seen)), None)
         if found is not None:
             yield found, line
 
 
 def describe(wanted: Sequence[Watch]) -> List[Dict[str, str]]:
     """Return the patterns as a user gives them."""
-    return [{"name": each.name, "regex": each.regex.pattern, "severity": each.severity} for each in wanted]
+    return [{"name": watch.name, "regex": watch.regex.pattern, "severity": watch.severity} for watch in wanted]

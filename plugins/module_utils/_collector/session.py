@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""Be the collector: one for each journal, until a signal ends it."""
+"""Run the collector: one for each journal, until a signal ends it."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class StatusSocket:
         return path
 
     def is_there(self) -> bool:
-        """Tell whether others still find it; a cleaner of /tmp may have been here."""
+        """Return whether others still find it; a cleaner of /tmp may have been here."""
         return os.path.exists(self.path)
 
     def fileno(self) -> int:
@@ -58,7 +58,7 @@ class StatusSocket:
         return self._sock.fileno() if self._sock is not None else -1
 
     def answer(self) -> None:
-        """Tell one visitor, who need not listen."""
+        """Send the status to one client, which may not read it."""
         with contextlib.suppress(OSError):
             visitor, _address = self._sock.accept() if self._sock is not None else (None, None)
             if visitor is not None:
@@ -90,8 +90,8 @@ def query(directory: str) -> Optional[Status]:
 
 def query_all() -> List[Tuple[int, Status]]:
     """Return (owner, how it is) of each collector that this user may ask: for root those of all users."""
-    found = ((_owner(path), _ask(path, _GLANCE)) for path in (os.path.join(*each) for each in _status_sockets()))
-    return [(owner, each) for owner, each in found if each is not None]
+    found = ((_owner(path), _ask(path, _GLANCE)) for path in (os.path.join(*parts) for parts in _status_sockets()))
+    return [(owner, status) for owner, status in found if status is not None]
 
 
 def _owner(path: str) -> int:

@@ -64,7 +64,7 @@ class TrackedInstance:
 
     def pop_suppressed(self, is_over: bool = False) -> Dict[str, int]:
         """Return {type or pattern: how many were left out}, of those that may be written again, at the end of all."""
-        found = {about: each.pop_suppressed(is_over) for about, each in self._allowances.items()}
+        found = {about: allowance.pop_suppressed(is_over) for about, allowance in self._allowances.items()}
         return {about: count for about, count in found.items() if count}
 
     def has_booted(self) -> bool:
@@ -77,11 +77,11 @@ class TrackedInstance:
         return True
 
     def is_paused(self) -> Optional[bool]:
-        """Tell whether its console is stopped; None when that cannot be seen."""
+        """Return whether its console is stopped; None when that cannot be seen."""
         return self._console.paused() if self._console is not None else None
 
     def is_alive(self) -> bool:
-        """Tell whether its process still runs."""
+        """Return whether its process still runs."""
         found = procfs.stat(self.pid)
         return found is not None and found.state not in "ZX" and found.start == self.start
 
@@ -90,7 +90,7 @@ class TrackedInstance:
         return syscalls.exit_status(self.handle, self.pid) if self.handle is not None else None
 
     def left_its_directory(self) -> bool:
-        """Tell whether its directory is still there and still its own: a kernel that ends properly removes it."""
+        """Return whether its directory is still there and still its own: a kernel that ends properly removes it."""
         return procfs.read_pid(self.place.pid_file) == self.pid
 
     def close(self) -> None:

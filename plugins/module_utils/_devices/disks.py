@@ -298,7 +298,7 @@ def clear(name: Name) -> List[str]:
 
 
 def has_stale_flags(sent: Options, have: Options) -> bool:
-    """Tell whether a disk just set has flags that were not sent, left in its slot by a refused setting."""
+    """Return whether a disk just set has flags that were not sent, left in its slot by a refused setting."""
     wanted: Dict[str, bool] = {"discard": sent.get("discard") is not False, "shared": bool(sent.get("shared"))}
     return any(have.get(key) is not None and have[key] != value for key, value in wanted.items())
 
@@ -333,6 +333,6 @@ DISK = DeviceClass(
 
 
 def asks_for_raw(command: str) -> bool:
-    """Tell whether a config command carries the letter ``d`` itself."""
+    """Return whether a config command carries the letter ``d`` itself."""
     match = re.match(r"config ubd\d+([rscdt]*)=", command)
     return match is not None and "d" in match[1]

@@ -118,7 +118,7 @@ def explain(err: Error, name: Name) -> Optional[str]:
 
 
 def _left_traces(err: Error) -> bool:
-    """Tell whether a refusal changed something: one that only says that the device is busy did not."""
+    """Return whether a refusal changed something: one that only says that the device is busy did not."""
     return not str(err.facts.get("said", "")).endswith(("already open", "already configured", "currently open"))
 
 

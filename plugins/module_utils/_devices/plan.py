@@ -46,10 +46,10 @@ def read(snapshot: Snapshot, specs: Sequence[DeviceSpec]) -> State:
     :raises RefusedError: when the instance's kernel has no such class, and a device of it is requested
     :raises DangerError: when only a running guest shows it, and the instance is paused
     """
-    for each in specs:
-        if each.present:
-            require(snapshot, each.name.kind)
-    return {each.name.text: read_device(snapshot, each.name) for each in specs}
+    for spec in specs:
+        if spec.present:
+            require(snapshot, spec.name.kind)
+    return {spec.name.text: read_device(snapshot, spec.name) for spec in specs}
 
 
 def read_device(snapshot: Snapshot, name: Name) -> Options:
@@ -69,7 +69,7 @@ def read_device(snapshot: Snapshot, name: Name) -> Options:
 
 
 def lacks(snapshot: Snapshot, kind: DeviceClass) -> bool:
-    """Tell whether the instance's kernel lacks a class of devices, by a query that changes nothing."""
+    """Return whether the instance's kernel lacks a class of devices, by a query that changes nothing."""
     return snapshot.reply(kind.probe).text == UNKNOWN_CLASS
 
 
@@ -93,17 +93,17 @@ def make_plan(snapshot: Snapshot, specs: Sequence[DeviceSpec], have: State, forc
     :raises InputError: when a spec cannot be fulfilled on this VM host
     :raises RefusedError: when it would take a device away that is in use
     """
-    planned = [_Planned(snapshot, each, have[each.name.text]) for each in specs]
-    leaving = {each.spec.name.text for each in planned if each.removes}
+    planned = [_Planned(snapshot, change, have[change.name.text]) for change in specs]
+    leaving = {change.spec.name.text for change in planned if change.removes}
     _check_claims(snapshot, planned)
-    for each in planned:
-        each.check(leaving, force)
-    steps = [step for each in _restorable_first(planned) for step in each.removal()]
-    steps += [step for each in planned for step in each.setting()]
+    for change in planned:
+        change.check(leaving, force)
+    steps = [step for change in _restorable_first(planned) for step in change.removal()]
+    steps += [step for change in planned for step in change.setting()]
     for step in steps:
         commands.parse(step.command)
-    predicted = {each.spec.name.text: each.predicted() for each in planned}
-    return DevicePlan(steps, predicted, {each.spec.name.text: each.reason() for each in planned})
+    predicted = {change.spec.name.text: change.predicted() for change in planned}
+    return DevicePlan(steps, predicted, {change.spec.name.text: change.reason() for change in planned})
 
 
 def _check_claims(snapshot: Snapshot, planned: Sequence[_Planned]) -> None:
@@ -112,9 +112,9 @@ def _check_claims(snapshot: Snapshot, planned: Sequence[_Planned]) -> None:
     :raises InputError: when there are two
     """
     holders: Dict[str, str] = {}
-    for each in planned:
-        exclusive_resource = each.spec.name.kind.exclusive_resource(snapshot, each.want) if each.want else None
-        name = each.spec.name.text
+    for change in planned:
+        exclusive_resource = change.spec.name.kind.exclusive_resource(snapshot, change.want) if change.want else None
+        name = change.spec.name.text
         if exclusive_resource is not None and holders.setdefault(exclusive_resource, name) != name:
             raise InputError(
                 f"{holders[exclusive_resource]} and {name} of {snapshot.umid} cannot both have {exclusive_resource}"
@@ -123,7 +123,7 @@ def _check_claims(snapshot: Snapshot, planned: Sequence[_Planned]) -> None:
 
 def _restorable_first(planned: Sequence[_Planned]) -> List[_Planned]:
     """Return specs in the order of their removals: devices that cannot be put back go last."""
-    return sorted(planned, key=lambda each: not each.spec.name.kind.config_readable)
+    return sorted(planned, key=lambda change: not change.spec.name.kind.config_readable)
 
 
 class _Planned:
@@ -214,19 +214,19 @@ def restoring(name: Name, have: Options) -> List[str]:
     return [name.config(have)] if name.kind.config_readable else []
 
 
-def wanted(snapshot: Snapshot, each: DeviceSpec) -> Options:
+def wanted(snapshot: Snapshot, spec: DeviceSpec) -> Options:
     """Return a spec with what it implies."""
-    return each.name.kind.fill_in(snapshot, each.flat) if each.present and each.flat else {}
+    return spec.name.kind.fill_in(snapshot, spec.flat) if spec.present and spec.flat else {}
 
 
-def verdict(snapshot: Snapshot, each: DeviceSpec, have: Options) -> Tuple[Optional[str], List[str]]:
+def verdict(snapshot: Snapshot, spec: DeviceSpec, have: Options) -> Tuple[Optional[str], List[str]]:
     """Return what is not as requested, or None, and what cannot be verified."""
-    name = each.name
-    if (have["state"] == "present") != each.present:
+    name = spec.name
+    if (have["state"] == "present") != spec.present:
         return f"{name.text} of {snapshot.umid} is {have['state']}", []
-    if not each.present:
+    if not spec.present:
         return None, []
-    want = wanted(snapshot, each)
+    want = wanted(snapshot, spec)
     wrong = compare(snapshot, name.kind, want, have)
     if wrong:
         said = "; ".join(f"{key} is {is_!r}, not {requested!r}" for key, (is_, requested) in wrong.items())

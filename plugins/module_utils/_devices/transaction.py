@@ -76,19 +76,19 @@ class Transaction:
 
     def wrong(self, state: State) -> List[str]:
         """Return what is not as requested, a sentence a device."""
-        found = (verdict(self.sight, each, state[each.name.text])[0] for each in self._specs)
+        found = (verdict(self.sight, spec, state[spec.name.text])[0] for spec in self._specs)
         return [text for text in found if text is not None]
 
     def outcomes(self, state: State, predicted: bool) -> Dict[str, Result]:
         """Return for each device ``verified`` and ``reason``; what is only predicted is not verified."""
-        return {each.name.text: self._outcome(each, state[each.name.text], predicted) for each in self._specs}
+        return {spec.name.text: self._outcome(spec, state[spec.name.text], predicted) for spec in self._specs}
 
-    def _outcome(self, each: DeviceSpec, have: Dict[str, Any], predicted: bool) -> Result:
-        name = each.name.text
+    def _outcome(self, spec: DeviceSpec, have: Dict[str, Any], predicted: bool) -> Result:
+        name = spec.name.text
         reason = self.outline.reasons.get(name, "")
         if predicted and any(step.name.text == name for step in self.outline.steps):
             return {"verified": False, "reason": f"{reason}; nothing was sent in check mode"}
-        wrong, doubts = verdict(self.sight, each, have)
+        wrong, doubts = verdict(self.sight, spec, have)
         told = [wrong] if wrong else doubts
         return {"verified": not told, "reason": "; ".join(told) or reason}
 
@@ -103,9 +103,9 @@ def run(
     :raises Error: when nothing could be planned; then nothing was sent
     """
     task.console.command("version")  # reports an instance that is gone, before anything is locked
-    for each in specs:
-        for text in each.name.kind.warnings(each.flat) if each.present else ():
-            task.warn(f"{each.name.text}: {text}")
+    for spec in specs:
+        for text in spec.name.kind.warnings(spec.flat) if spec.present else ():
+            task.warn(f"{spec.name.text}: {text}")
     with task.exclusive() if not task.check else contextlib.nullcontext():
         this = _Run(task, specs, force, more)
         return this.around_the_pause(resume) if task.console.paused() else this.whole()
@@ -150,8 +150,8 @@ class _Run:
         return {**result, "commands": ["go", *result["commands"], "stop"]}
 
     def _seen(self) -> bool:
-        """Tell whether the console alone shows all that is asked for."""
-        return self._more is None and all(each.name.kind.config_readable for each in self._specs)
+        """Return whether the console alone shows all that is asked for."""
+        return self._more is None and all(spec.name.kind.config_readable for spec in self._specs)
 
     def _nothing_to_do(self) -> bool:
         """Return whether the console shows a paused instance already as requested."""

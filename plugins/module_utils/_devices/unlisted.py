@@ -23,7 +23,7 @@ class UnlistedDevices:
     """Finds the devices of some classes that are there and were not named; ``kept`` says which stay, and why."""
 
     def __init__(self, specs: Sequence[DeviceSpec], names: Collection[str]) -> None:
-        self._named = {each.name.text for each in specs}
+        self._named = {spec.name.text for spec in specs}
         self._kinds = [classes.CLASSES[name] for name in names]
         self.kept: Dict[str, str] = {}
 
@@ -40,7 +40,7 @@ class UnlistedDevices:
                     yield name
 
     def _stays(self, snapshot: Snapshot, name: Name) -> bool:
-        """Tell whether a device stays, or is not there at all."""
+        """Return whether a device stays, or is not there at all."""
         have = read_device(snapshot, name)
         if have["state"] == "absent":
             return True

@@ -71,10 +71,10 @@ class BoundedSnapshot(Snapshot):
 
     @property
     def has_sysfs(self) -> bool:
-        """Tell whether pid 1 of the guest sees a sysfs at /sys."""
+        """Return whether pid 1 of the guest sees a sysfs at /sys."""
         if self._sysfs is None:
             seen = parsers.mounts(self.text("1/mounts"))
-            self._sysfs = any((each["mount"], each["fstype"]) == ("/sys", "sysfs") for each in seen)
+            self._sysfs = any((mount["mount"], mount["fstype"]) == ("/sys", "sysfs") for mount in seen)
             if not self._sysfs and not self.guest_unreadable:
                 self.unavailable["/sys"] = _NO_SYSFS
         return self._sysfs
@@ -94,14 +94,14 @@ class BoundedSnapshot(Snapshot):
         return names[:_MANY]
 
     def is_there(self, path: str) -> bool:
-        """Tell whether a file is there, where it need not be; costs the guest a line in its kernel log if not."""
+        """Return whether a file is there, where it need not be; costs the guest a line in its kernel log if not."""
         found = self.proc(path) is not None
         if not self._is_late():
             self.unavailable.pop(f"proc {path}", None)
         return found
 
     def knows(self, probe: str, patiently: bool) -> Optional[bool]:
-        """Tell whether the kernel knows a class of devices; while it boots, lines are not there yet and waited for."""
+        """Return whether the kernel knows a class of devices; wait for lines, which are not there while it boots."""
         if self._is_late():
             self.unavailable[probe] = _LATE
             return None
@@ -115,7 +115,7 @@ class BoundedSnapshot(Snapshot):
         asked = [*parsers.interfaces_at_boot(self.text("cmdline")), *self.wanted]
         for name in dict.fromkeys(asked):
             found = self._series(name[:-1]) if name.endswith("*") else filter(self._has_interface, [name])
-            yield from (each for each in found if each not in up and each != "lo")
+            yield from (interface for interface in found if interface not in up and interface != "lo")
 
     def _series(self, prefix: str) -> Iterable[str]:
         """Yield ``prefix0``, ``prefix1`` ... up to the first that is not there."""

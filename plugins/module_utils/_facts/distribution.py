@@ -70,7 +70,7 @@ def _unquoted(value: str) -> str:
 
 
 def has_debian_version(release: Dict[str, str]) -> bool:
-    """Tell whether the point release stands in /etc/debian_version."""
+    """Return whether the point release stands in /etc/debian_version."""
     return NAMES.get(release.get("ID", "")) == "Debian"
 
 

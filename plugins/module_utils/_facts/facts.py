@@ -53,7 +53,7 @@ def _distribution(guest: BoundedSnapshot) -> Found:
 
 def _mounts(guest: BoundedSnapshot) -> Found:
     found = parsers.mounts(guest.text("1/mounts"))
-    return {"mounts": [each for each in found if parsers.is_backed(each)]}, {"mounts": found}
+    return {"mounts": [mount for mount in found if parsers.is_backed(mount)]}, {"mounts": found}
 
 
 def _devices(guest: BoundedSnapshot) -> Found:
@@ -94,7 +94,7 @@ def _size(guest: BoundedSnapshot, path: str, sector: int) -> Facts:
 
 def _network(guest: BoundedSnapshot) -> Found:
     found = {name: _interface(guest, name) for name in guest.interfaces}
-    return {"interfaces": list(found), **{name.replace("-", "_"): each for name, each in found.items()}}, {}
+    return {"interfaces": list(found), **{name.replace("-", "_"): interface for name, interface in found.items()}}, {}
 
 
 def _interface(guest: BoundedSnapshot, name: str) -> Facts:

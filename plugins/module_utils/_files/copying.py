@@ -56,7 +56,7 @@ def copy(source: str, target: str, deadline: float, known: Optional[FileId] = No
 
 
 def can_share(source: str, folder: str) -> bool:
-    """Tell whether a copy of a file in a folder would share its blocks, and so needs no room."""
+    """Return whether a copy of a file in a folder would share its blocks, and so needs no room."""
     reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         with tempfile.TemporaryFile(dir=folder) as target:

@@ -183,7 +183,7 @@ def check_unused(path: str) -> None:
 
 
 def is_merged(path: str, header: CowHeader, backing: str, dest: str) -> bool:
-    """Tell whether a file holds just what the pair holds."""
+    """Return whether a file holds just what the pair holds."""
     if not os.path.isfile(dest) or os.stat(dest).st_size != header.size:
         return False
     with open(path, "rb") as cow, open(backing, "rb") as base, open(dest, "rb") as merged:

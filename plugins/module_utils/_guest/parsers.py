@@ -158,7 +158,7 @@ def _unescaped(field: str) -> str:
 
 
 def is_backed(mount: Facts) -> bool:
-    """Tell whether setup lists a mount: its device is a path or a remote one."""
+    """Return whether setup lists a mount: its device is a path or a remote one."""
     device = mount["device"]
     return (device.startswith(("/", "\\")) or ":/" in device) and mount["fstype"] != "none"
 
@@ -193,7 +193,7 @@ def interfaces_at_boot(line: str) -> List[str]:
 
 
 def is_promiscuous(flags: str) -> bool:
-    """Tell it from an interface's flags, such as ``0x1002``."""
+    """Distinguish it from an interface's flags, such as ``0x1002``."""
     return bool((parse_int(flags, 16) or 0) & _PROMISCUOUS)
 
 

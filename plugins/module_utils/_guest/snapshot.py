@@ -58,11 +58,11 @@ class Snapshot(DangerContext):
     # What the console and the guest show.
 
     def paused(self) -> Optional[bool]:
-        """Tell whether the instance was paused when it was looked at."""
+        """Return whether the instance was paused when it was looked at."""
         return self.guest_unreadable
 
     def drives_disks(self) -> bool:
-        """Tell whether the guest's disk driver is there."""
+        """Return whether the guest's disk driver is there."""
         return self._console.drives_disks()
 
     def release(self) -> str:
@@ -173,7 +173,7 @@ class Snapshot(DangerContext):
         return self._descriptors
 
     def has_descriptor(self, number: int) -> Optional[bool]:
-        """Tell whether the instance has a descriptor of that number; None when it cannot be seen."""
+        """Return whether the instance has a descriptor of that number; None when it cannot be seen."""
         if not os.access(f"/proc/{self.pid}/fd", os.X_OK | os.R_OK):
             return None
         return os.path.lexists(f"/proc/{self.pid}/fd/{number}")
@@ -212,7 +212,7 @@ class Snapshot(DangerContext):
 
 
 def _same_namespace(pid: int) -> bool:
-    """Tell whether a process sees the same files under the same names as this one."""
+    """Return whether a process sees the same files under the same names as this one."""
     mine, its = procfs.link("/proc/self/ns/mnt"), procfs.link(f"/proc/{pid}/ns/mnt")
     return mine == its and procfs.link(f"/proc/{pid}/root") == "/"
 

@@ -60,7 +60,7 @@ class Line:
 
     @contextlib.contextmanager
     def alone(self, deadline: float) -> Iterator[None]:
-        """Be the one who uses the line, as :meth:`take`."""
+        """Hold the line alone, as :meth:`take`."""
         self.take(deadline)
         try:
             yield
@@ -69,7 +69,7 @@ class Line:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def take(self, deadline: float) -> None:
-        """Be the one who uses the line, until it is closed.
+        """Hold the line alone, until it is closed.
 
         :raises UnansweredError: when another still uses it at the deadline
         """

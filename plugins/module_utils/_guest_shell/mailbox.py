@@ -60,7 +60,7 @@ class Mailbox:
 
     @contextlib.contextmanager
     def new(self, name: str) -> Iterator[BinaryIO]:
-        """Lend a new file to write to.
+        """Yield a new file to write to.
 
         :raises Error: when there is no room, or something is in its place
         """

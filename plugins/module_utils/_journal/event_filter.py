@@ -55,7 +55,7 @@ class Filter(NamedTuple):
     since: float
 
     def fits(self, event: Event) -> bool:
-        """Tell whether an event is wanted."""
+        """Return whether an event is wanted."""
         severity = event.get("severity")
         return (
             (self.types is None or event.get("type") in self.types)
@@ -66,7 +66,7 @@ class Filter(NamedTuple):
         )
 
     def fits_or_tells_of_loss(self, event: Event) -> bool:
-        """Tell whether an event is wanted, or says that such a one may be missing."""
+        """Return whether an event is wanted, or says that such a one may be missing."""
         is_loss = event.get("type") == "gap" and event.get("umid") is None and self.types is None
         return self.fits(event) or (is_loss and float(event.get("time") or 0.0) >= self.since)
 

@@ -64,7 +64,7 @@ def files(directory: str) -> List[File]:
     numbers = [name[len(_PREFIX) : -len(_SUFFIX)] for name in names if name.startswith(_PREFIX)]
     return [
         File(number, os.path.join(directory, _NAME.format(number)))
-        for number in sorted(int(each) for each in numbers if each.isdigit() and len(each) == 16)
+        for number in sorted(int(text) for text in numbers if text.isdigit() and len(text) == 16)
     ]
 
 
@@ -132,9 +132,9 @@ class Writer:
     def _rotate(self) -> None:
         """Begin the next file, and remove the oldest."""
         self._use(self._next())
-        for each in files(self._directory)[:-_FILES]:
+        for file in files(self._directory)[:-_FILES]:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(each.path)
+                os.unlink(file.path)
 
     def _write(self, line: bytes) -> None:
         try:
@@ -250,7 +250,7 @@ class Reader:
         if found and self._turn_to(found[-1]) and _last(found[-1]) < self.position:
             yield _gap(0, None, f"the journal has started again: it has no event {self.position}")
             self.position = 0
-        start = max((each.first for each in found if each.first <= self.position + 1), default=0)
+        start = max((file.first for file in found if file.first <= self.position + 1), default=0)
         for file in found:
             if file.first >= start:
                 yield from self._read_file(file)
@@ -311,7 +311,7 @@ def oldest(directory: str) -> int:
 
 
 def is_written(directory: str) -> bool:
-    """Tell whether a process writes the journal, without disturbing one that is about to."""
+    """Return whether a process writes the journal, without disturbing one that is about to."""
     try:
         inode = os.stat(os.path.join(directory, _LOCK)).st_ino
     except OSError:

@@ -37,7 +37,7 @@ with open(int(descriptor)) as stream:
     environment = json.load(stream)
 os.umask(int(umask))
 if uid:
-    os.setgroups([int(each) for each in groups.split(",") if each])
+    os.setgroups([int(group) for group in groups.split(",") if group])
     os.setgid(int(gid))
     os.setuid(int(uid))
 os.execve(sys.argv[6], sys.argv[6:], environment)

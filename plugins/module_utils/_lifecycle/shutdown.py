@@ -189,7 +189,7 @@ class Shutdown:
             send_signal(self._pid, number, self._instance.place.umid)
 
     def _ended(self) -> bool:
-        """Tell whether the main process is gone; another one may have its number by now."""
+        """Return whether the main process is gone; another one may have its number by now."""
         found = procfs.stat(self._pid)
         return found is None or found.state in "ZX" or found.start != self._instance.start
 
@@ -204,7 +204,7 @@ class Shutdown:
 
 
 def guest_handles_cad(console: Console) -> bool:
-    """Tell whether the guest's init, and not its kernel, acts on ctrl-alt-del; only a yes of the kernel is one."""
+    """Return whether the guest's init, and not its kernel, acts on ctrl-alt-del; only a yes of the kernel is one."""
     try:
         return (console.proc("sys/kernel/ctrl-alt-del") or "").strip() == "0"
     except Error:

@@ -119,7 +119,7 @@ def _is_safe(path: str, uid: int) -> bool:
     modes = (found.st_mode, folder.st_mode)
     owners = (found.st_uid, folder.st_uid)
     return (
-        stat.S_ISREG(found.st_mode) and all(each in (0, uid) for each in owners) and not any(m & 0o022 for m in modes)
+        stat.S_ISREG(found.st_mode) and all(owner in (0, uid) for owner in owners) and not any(m & 0o022 for m in modes)
     )
 
 

@@ -72,7 +72,7 @@ class Command:
 
     @property
     def changes(self) -> bool:
-        """Tell whether it changes something: a ``config`` without ``=`` only asks."""
+        """Return whether it changes something: a ``config`` without ``=`` only asks."""
         if self.word.name == "config":
             return "=" in self.argument
         if self.word.name == "sysrq":

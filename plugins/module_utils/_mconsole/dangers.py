@@ -23,7 +23,7 @@ class DangerContext:
     umid: str
 
     def paused(self) -> Optional[bool]:
-        """Tell whether it is stopped or frozen; None when it cannot be seen."""
+        """Return whether it is stopped or frozen; None when it cannot be seen."""
         raise NotImplementedError
 
     def release(self) -> str:
@@ -31,7 +31,7 @@ class DangerContext:
         raise NotImplementedError
 
     def drives_disks(self) -> bool:
-        """Tell whether the guest's disk driver is there."""
+        """Return whether the guest's disk driver is there."""
         raise NotImplementedError
 
     def ask(self, text: str) -> Optional[str]:
@@ -66,7 +66,7 @@ _DISK = re.compile(r"ubd(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*|[a-p])")  # numbe
 
 
 def _old(situation: DangerContext) -> bool:
-    """Tell whether the kernel is of the 6.x series or older (or unknown)."""
+    """Return whether the kernel is of the 6.x series or older (or unknown)."""
     major = situation.release().partition(".")[0]
     return not major.isdigit() or int(major) < 7
 
@@ -103,7 +103,7 @@ def _ghost_disk(command: Command, situation: DangerContext) -> bool:
 
 
 def _last_memory(command: Command, situation: DangerContext) -> bool:
-    """Tell whether taking memory leaves a guest too little; one that does not show what it has may have too little."""
+    """Return whether taking memory leaves a guest too little; True also for a guest that does not show its memory."""
     match = _TAKEN.fullmatch(command.argument)
     if match is None:
         return False
@@ -135,7 +135,7 @@ def disk_letter(unit: str) -> str:
 
 
 def is_ghost(unit: str, situation: DangerContext) -> bool:
-    """Tell whether a disk is configured, as the console says, though the guest has no such device.
+    """Return whether a disk is configured, as the console says, though the guest has no such device.
 
     A boot-line disk whose set-up failed keeps its slot (ubd_kern.c); empty files have a device, yet no line
     in /proc/partitions, so sysfs decides there.

@@ -70,7 +70,7 @@ class LongQueueHelper:
 
 
 def _serve_sockets(channel: socket.socket) -> None:
-    """Be the child: answer each byte with a batch of sockets until the parent is gone."""
+    """Run the child: answer each byte with a batch of sockets until the parent is gone."""
     try:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # the parent's handlers are not for us; we end when it does

@@ -94,7 +94,7 @@ class Listener:
         return found
 
     def is_reached(self) -> bool:
-        """Tell whether the path still leads to this socket."""
+        """Return whether the path still leads to this socket."""
         return socket_id(self.path) == self._made
 
     def close(self) -> None:

@@ -30,9 +30,9 @@ def private_directory(base: str = "") -> str:
     try:
         return _own_directory(first)
     except NotAllowedError:
-        for each in others:
+        for path in others:
             with contextlib.suppress(NotAllowedError):
-                return _own_directory(each)
+                return _own_directory(path)
         raise
 
 

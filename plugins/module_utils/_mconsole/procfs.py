@@ -105,7 +105,7 @@ def activity(pid: int) -> Dict[int, Tuple[str, int]]:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return {}
-    texts = {int(each): read_text(f"/proc/{pid}/task/{each}/status") for each in threads}
+    texts = {int(thread): read_text(f"/proc/{pid}/task/{thread}/status") for thread in threads}
     return {thread: _activity(text) for thread, text in texts.items() if text}
 
 

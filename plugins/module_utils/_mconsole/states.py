@@ -100,7 +100,7 @@ def _asked(instance: Instance, console: Console, timeout: float) -> Probe:
 
 
 def _unanswered(console: Console, paused: bool, timeout: float) -> Probe:
-    """Tell a frozen instance from a hung one, and one that hangs from one whose worker alone does."""
+    """Distinguish a frozen instance from a hung one, and an instance that hangs from one whose worker alone does."""
     if paused:
         return Probe("frozen", "its console is stopped and did not answer 'version'")
     try:
@@ -111,7 +111,7 @@ def _unanswered(console: Console, paused: bool, timeout: float) -> Probe:
 
 
 def _without_console(instance: Instance) -> Probe:
-    """Tell an instance that has not opened its console yet from one whose console file was taken away.
+    """Distinguish an instance that has not opened its console yet from one whose console file was removed.
 
     One that reboots removes its files with the old console still open, and is another program a moment later.
     """

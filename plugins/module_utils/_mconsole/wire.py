@@ -142,7 +142,7 @@ class Reply(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Tell whether the kernel said OK (which does not prove that it happened)."""
+        """Return whether the kernel said OK (which does not prove that it happened)."""
         return self.err == 0
 
 
@@ -176,7 +176,7 @@ class Assembly:
 
     @property
     def may_be_cut(self) -> bool:
-        """Tell whether the queue may have overflowed by now."""
+        """Return whether the queue may have overflowed by now."""
         return self._full or self._run >= self.capacity
 
     def reply(self) -> Reply:

@@ -64,7 +64,7 @@ def _given(params: Dict[str, Any]) -> Dict[str, Any]:
     if "journal_size" in given:
         given["journal_size"] = parsing.parse_size(given["journal_size"], "journal_size", least=1 << 16)
     if "uml_dirs" in given:
-        given["uml_dirs"] = [names.host_path(each, "uml_dirs") for each in given["uml_dirs"]] or None
+        given["uml_dirs"] = [names.host_path(path, "uml_dirs") for path in given["uml_dirs"]] or None
     return given
 
 

@@ -34,8 +34,8 @@ def run(task: Task) -> Dict[str, Any]:
     from .._devices.spec import parse_spec, report
 
     params = task.params
-    each = parse_spec(params["name"], params)
-    result = transaction.run(task, [each], force=params["force"], resume=params["resume"])
-    before, after = (result["diff"][side].get(each.name.text, {}) for side in ("before", "after"))
-    outcome = result.pop("devices")[each.name.text]
-    return {**result, **outcome, "diff": {"before": before, "after": after}, "device": report(each.name, after)}
+    spec = parse_spec(params["name"], params)
+    result = transaction.run(task, [spec], force=params["force"], resume=params["resume"])
+    before, after = (result["diff"][side].get(spec.name.text, {}) for side in ("before", "after"))
+    outcome = result.pop("devices")[spec.name.text]
+    return {**result, **outcome, "diff": {"before": before, "after": after}, "device": report(spec.name, after)}

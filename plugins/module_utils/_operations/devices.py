@@ -41,13 +41,13 @@ def run(task: Task) -> Dict[str, Any]:
         more = unlisted.UnlistedDevices(specs, params["classes"] or unlisted.REMOVABLE)
     result = transaction.run(task, specs, force=params["force"], resume=params["resume"], more=more)
     after, outcomes = result["diff"]["after"], result.pop("devices")
-    doubts = [f"{name}: {each['reason']}" for name, each in outcomes.items() if not each["verified"]]
+    doubts = [f"{name}: {outcome['reason']}" for name, outcome in outcomes.items() if not outcome["verified"]]
     return {
         **result,
         "plan": result["commands"],
         "verified": not doubts,
         "reason": "; ".join(doubts),
-        "devices": {name: {**report(find(name), after[name]), **each} for name, each in outcomes.items()},
+        "devices": {name: {**report(find(name), after[name]), **outcome} for name, outcome in outcomes.items()},
         "kept": more.kept if more is not None else {},
     }
 
@@ -59,8 +59,8 @@ def parse(config: Mapping[str, Any]) -> List[DeviceSpec]:
     """
     specs: Dict[str, DeviceSpec] = {}
     for name, spec in config.items():
-        each = parse_spec(str(name), convert(f"config.{name}", spec))
-        if each.name.text in specs:
-            raise InputError(f"{each.name.text} is named twice in config, the second time as {name!r}")
-        specs[each.name.text] = each
+        parsed = parse_spec(str(name), convert(f"config.{name}", spec))
+        if parsed.name.text in specs:
+            raise InputError(f"{parsed.name.text} is named twice in config, the second time as {name!r}")
+        specs[parsed.name.text] = parsed
     return list(specs.values())

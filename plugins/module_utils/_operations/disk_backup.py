@@ -49,7 +49,7 @@ def run(task: Task) -> Dict[str, Any]:
         selection.check_target(chosen, dest, params["overwrite"])
         commands = [] if snapshot.guest_unreadable else ["sysrq s", "stop", "go"]
         if task.check:
-            rows = [{"device": each.name, "file": each.file, "path": each.target} for each in chosen]
+            rows = [{"device": disk.name, "file": disk.file, "path": disk.target} for disk in chosen]
             return {"changed": True, "copies": rows, "pause": None, "synced": None, "commands": commands}
         this = Backup(task, chosen, dest)
         rows = this.run()

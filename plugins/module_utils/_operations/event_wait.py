@@ -65,7 +65,7 @@ def _await(reader: Reader, wanted: event_filter.Filter, deadline: float, others:
 
 def _late(params: Dict[str, Any], others: Deque[Event], reader: Reader, collecting: bool) -> UnansweredError:
     """Return the error that names the awaited event and the events that came instead."""
-    seen = "; ".join(f"{each['type']} of {each['umid'] or 'the host'}: {str(each['data'])[:80]}" for each in others)
+    seen = "; ".join(f"{event['type']} of {event['umid'] or 'the host'}: {str(event['data'])[:80]}" for event in others)
     silence = (
         "no other event came either"
         if collecting

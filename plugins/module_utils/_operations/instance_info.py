@@ -32,10 +32,10 @@ Seen = Tuple[Instance, Probe]
 
 def run(task: Task) -> Dict[str, Any]:
     """Look once at the host, ask each instance that can answer, and list them all by name."""
-    found = [each for each in instances.discover(_uml_dirs(task)) if _is_wanted(each, task.params)]
+    found = [instance for instance in instances.discover(_uml_dirs(task)) if _is_wanted(instance, task.params)]
     probes = states.probe_all(found, task.sockets, task.timeout)
     collectors = status_socket.query_all()
-    rows = [instance_report.describe(each, probe, collectors) for each, probe in zip(found, probes)]
+    rows = [instance_report.describe(instance, probe, collectors) for instance, probe in zip(found, probes)]
     for instance in found:
         path = instance_report.open_to_all(instance)
         if path:
@@ -77,8 +77,8 @@ def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[instance_report.
 
     chosen = facts.select(subsets)
 
-    def ask(each: Tuple[Instance, Probe]) -> Dict[str, Any]:
-        instance, probe = each
+    def ask(pair: Tuple[Instance, Probe]) -> Dict[str, Any]:
+        instance, probe = pair
         if probe.state != "running":
             return {"facts": None}
         console = Console(instance.place.console, instance.place.umid, task.timeout, task.sockets, read_only=True)

@@ -106,7 +106,7 @@ def _places(operation: ModuleType, params: Dict[str, Any], warn: Callable[[str],
     found: Dict[Place, None] = {}
     for pattern in params["umids"]:
         if _is_pattern(pattern):
-            matching = [each for each in known if fnmatch.fnmatchcase(each.umid, pattern)]
+            matching = [place for place in known if fnmatch.fnmatchcase(place.umid, pattern)]
             if not matching:
                 warn(f"no instance of this VM host matches {pattern!r}")
             found.update(dict.fromkeys(_meant(operation, params, matching, warn)))
@@ -155,7 +155,7 @@ def bug(err: Exception) -> Error:
 
 def _key(place: Place, places: List[Place]) -> str:
     """Return the umid, or the directory where two uml_dirs hold the same umid."""
-    same = [each for each in places if each.umid == place.umid]
+    same = [other for other in places if other.umid == place.umid]
     return place.umid if len(same) == 1 else place.directory
 
 

@@ -69,7 +69,7 @@ def _ended(err: Error) -> Result:
 
 
 def _may_have_changed(command: Command, err: Error) -> bool:
-    """Tell whether a command that failed may have changed something: it was sent, and no answer came."""
+    """Return whether a command that failed may have changed something: it was sent, and no answer came."""
     return command.changes and isinstance(err, UnansweredError) and err.facts.get("sent", True) is True
 
 

@@ -18,7 +18,7 @@ def json_safe(value: Any) -> Any:
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if isinstance(value, dict):
-        return {json_safe(key): json_safe(each) for key, each in value.items()}
+        return {json_safe(key): json_safe(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [json_safe(each) for each in value]
+        return [json_safe(item) for item in value]
     return value

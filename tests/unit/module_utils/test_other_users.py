@@ -137,7 +137,7 @@ def test_what_lets_all_control_an_instance_is_named(uml_dir: Path, case: str) ->
 
 
 def can_take_over(uml_dir: Path, console: Path) -> bool:
-    """Tell whether a user who owns nothing of it can send to the console, or put one of his own in its place."""
+    """Return whether a user who owns nothing of it can send to the console, or put one of his own in its place."""
 
     def try_it() -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):

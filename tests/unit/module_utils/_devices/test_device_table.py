@@ -44,24 +44,24 @@ def test_a_name_has_one_canonical_form(name):
 
 
 NO_NAMES = {
-    "hda": "no device that any kernel knows; expected one of ubd0 to ubd15, or ubda to ubdp (a disk); con0",
-    "": "no device that any kernel knows",
-    "ubd": "no device that any kernel knows",
+    "hda": "is not a device; expected one of ubd0 to ubd15, or ubda to ubdp (a disk); con0",
+    "": "is not a device; expected",
+    "ubd": "is not a device; expected",
     "ubd16": "'ubd16' is out of range; a disk is one of ubd0 to ubd15",
     "ubdq": "'ubdq' is out of range",
     "ubd01": "write the number without leading zeros",
-    "con0x1": "no device that any kernel knows",
+    "con0x1": "is not a device; expected",
     "con16": "'con16' is out of range; a console line is one of con0 to con15",
     "ssl64": "'ssl64' is out of range",
-    "con": "no device that any kernel knows",
-    "UBD1": "no device that any kernel knows",
-    "ubd1\n": "no device that any kernel knows",
-    "ubd1 ": "no device that any kernel knows",
-    "ubd1=x": "no device that any kernel knows",
+    "con": "is not a device; expected",
+    "UBD1": "is not a device; expected",
+    "ubd1\n": "is not a device; expected",
+    "ubd1 ": "is not a device; expected",
+    "ubd1=x": "is not a device; expected",
     "mem": "use the module uml.mconsole.memory",
     "virtio_uml256": "out of range",
-    "vfio_uml.0000:01:00.8": "no device that any kernel knows",
-    "ubd\N{ARABIC-INDIC DIGIT ONE}": "no device that any kernel knows",
+    "vfio_uml.0000:01:00.8": "is not a device; expected",
+    "ubd\N{ARABIC-INDIC DIGIT ONE}": "is not a device; expected",
 }
 
 

@@ -334,7 +334,7 @@ def test_subsets_are_chosen_as_with_setup(words, expected):
 
 @pytest.mark.parametrize("word", ["", "!", "hardwere", "!disc", "!!all", "ALL"])
 def test_a_subset_that_is_none_is_refused(word):
-    with pytest.raises(InputError, match="no subset of the facts; expected one of min, default"):
+    with pytest.raises(InputError, match="not a subset of the facts; expected one of min, default"):
         facts.select([word])
 
 
@@ -345,7 +345,7 @@ def test_names_of_interfaces_are_taken(name):
 
 @pytest.mark.parametrize("name", ["", ".", "..", "*", "a/b", "a b", "a*b", "x" * 16, "a\n", "../x"])
 def test_what_no_interface_is_called_is_refused(name):
-    with pytest.raises(InputError, match="no name of an interface"):
+    with pytest.raises(InputError, match="not the name of an interface"):
         facts.check_interface(name)
 
 

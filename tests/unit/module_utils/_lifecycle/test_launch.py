@@ -99,7 +99,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"root": {"initrd": "/a\nb"}}, "not one word"),
     ({"root": {"image": "/i"}, "devices": {"ubd0": "/j"}}, "given twice"),
     ({"devices": {"ubd1": "/i", "ubdb": "/j"}}, "given twice"),
-    ({"devices": {"mem": "+1"}}, "no device"),
+    ({"devices": {"mem": "+1"}}, "memory is not a device"),
     ({"devices": {"ubd1": None}}, "devices.ubd1 is empty; expected a setting"),
     ({"devices": {"con1": {}}}, "devices.con1 is empty; expected a setting, or one of channel"),
     ({"devices": {"vec0": {}}}, "devices.vec0 is empty"),

@@ -193,7 +193,7 @@ def test_the_owner_of_the_instance_may_answer(maker: ReplySockets) -> None:
 
 
 def sendable(path: str) -> bool:
-    """Tell whether this user can send to a socket."""
+    """Return whether this user can send to a socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         try:
             sock.sendto(b"!", path)
