@@ -359,7 +359,7 @@ synced:
     - Whether the module saw that the guest had written out its disks. The module asks the guest to write them out
       before it asks for the shutdown, and looks until the guest ends.
     - V(false) also when the guest wrote to its disks while it shut down, and ended before the module saw these writes
-      on the disk.
+      on the disk, or when it left an ext2, ext3 or ext4 file system mounted for writing. It can have lost writes then.
   returned: if the instance was stopped
   type: bool
 xstate_shim:

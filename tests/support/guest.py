@@ -95,6 +95,7 @@ INITTAB = """::sysinit:/etc/rc
 ::respawn:/sbin/agent
 ::respawn:/sbin/line
 ::ctrlaltdel:/sbin/cad
+::shutdown:/bin/umount -a -r
 """
 
 OS_RELEASE = """ID=umltest

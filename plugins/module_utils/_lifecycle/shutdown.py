@@ -19,6 +19,7 @@ from .._mconsole.console import Console
 from .._mconsole.errors import Error, NotAllowedError, UnansweredError, UnverifiedError
 from .._mconsole.instances import Instance
 from .._mconsole.socket_id import SocketId, socket_id
+from . import disk_order
 
 _POLL = 0.01
 _END = 5.0  # seconds for a kernel to end after halt or a signal; measured: 5 to 60 ms, more under load
@@ -106,13 +107,15 @@ class Shutdown:
         if self._busy or not guest_handles_cad(self._console):
             return False
         before = socket_id(self._console.path)
+        files = disk_order.written_files(self._pid)
         self._write_out()
         if not self._said("cad"):
             return False
         with self._short_answers():
             self._wait(self._patience, lambda: self._has_restarted(before) or self._watch(before))
         if self._ended():
-            self._synced &= not os.path.lexists(self._instance.place.directory)  # it stays when the kernel panicked
+            panicked = os.path.lexists(self._instance.place.directory)
+            self._synced &= not panicked and disk_order.all_in_order(files)
             return True
         return self._has_restarted(before) and self._said("halt") and self._wait(_END)
 
