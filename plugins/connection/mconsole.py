@@ -67,8 +67,7 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection.ssh import Connection as SshConnection
 from ansible.utils.display import Display
 
-from ansible_collections.uml.mconsole.plugins.module_utils._guest.console_log import harmless
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _identity, _parameters, _setup
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _identity
 from ansible_collections.uml.mconsole.plugins.plugin_utils._channel import Channel, result_of
 from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import (
     Become,
@@ -77,6 +76,8 @@ from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import (
     channel_options,
 )
 
+# The process of each task imports all this, and core compiles the source of a collection each time. So what few tasks
+# need is imported where it is used.
 display = Display()
 PYTHON_VARIABLE = "ansible_python_interpreter"
 
@@ -221,6 +222,8 @@ class Connection(SshConnection):
         return self._console_command(_console_guard.console_command(cmd, self.umid, self._action))
 
     def _console_command(self, command: str) -> tuple[int, bytes, bytes]:
+        from ansible_collections.uml.mconsole.plugins.module_utils._guest.console_log import harmless
+
         result = self.call("request", {"commands": [command], "force": False, "timeout": self._timeout})
         said = to_bytes(harmless(result.get("stdout", "")))  # raw prints it as it is
         return (1, said, to_bytes(result["msg"])) if result.get("failed") else (0, said, b"")
@@ -248,6 +251,8 @@ class Connection(SshConnection):
 
     def _operation(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the result of one of our modules, which core packed because no action plugin runs it."""
+        from ansible_collections.uml.mconsole.plugins.plugin_utils import _parameters
+
         try:
             params = _parameters.validate(name, arguments, self._timeout)
         except AnsibleError as err:
@@ -265,6 +270,8 @@ class Connection(SshConnection):
 
     def _setup(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return the facts of the instance in the place of setup's, which are of the machine that runs it."""
+        from ansible_collections.uml.mconsole.plugins.plugin_utils import _setup
+
         subsets, foreign = _setup.translate(arguments)
         result = self._operation("instance_facts", {"gather_subset": subsets})
         if "ansible_facts" in result:

@@ -189,6 +189,7 @@ from ansible_collections.uml.mconsole.plugins.plugin_utils import (
     _inventory_names,
     _inventory_options,
     _inventory_variables,
+    _preload,
     _vmhosts,
 )
 from ansible_collections.uml.mconsole.plugins.plugin_utils._ask_hosts import Answer
@@ -359,6 +360,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if name != entry.name and self.inventory.get_host(name) is not None:
             self._warn(f"the inside of {entry.name} is left out: something else is called {name}")
             return
+        _preload.preload_connection(_inventory_variables.GUEST)
         group = self.inventory.add_group(_inventory_variables.INSIDE)
         self._add_host(name, entry, _inventory_variables.of_guest(entry, vm_host))
         self.inventory.add_host(name, group=group)

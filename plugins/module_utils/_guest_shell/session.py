@@ -21,6 +21,7 @@ from .login import Account
 from .talk import Talk
 
 _BEAT = 0.1  # seconds between looks at whether a password is asked for
+_FIRST_LOOK = 0.003  # grows to _LOOK: a folder of the VM host shows the end before the line does
 _LOOK = 0.2  # seconds between looks at what a command has done, where the line does not say that it has ended
 _STALE = 10.0  # seconds that a session takes for what is not the command itself
 MOST = 256 << 20  # bytes of output that are taken
@@ -186,8 +187,10 @@ class Session:
         if become is not None:
             self._become(become)
         wait, again = 1.0, time.monotonic() + 1.0
+        look = _FIRST_LOOK if self.folder.shows_end else _LOOK
         while True:
-            heard = self.talk.expect(ended, time.monotonic() + _LOOK) is not None
+            heard = self.talk.expect(ended, time.monotonic() + look) is not None
+            look = min(look * 1.5, _LOOK)
             if heard or self.folder.shows_end:
                 status = self.folder.status(number, time.monotonic() + _STALE)
                 if status is not None:
