@@ -31,7 +31,7 @@ from support import ansible, kernels, limits, uml, vmhost
 
 ROUNDS = int(os.environ.get("UML_ROUNDS", "5"))
 TASKS = 20
-SIZES = {"hostfs": 50_000_000, "disk": 50_000_000, "line": 1_000_000}
+SIZES = {"hostfs": 50_000_000, "line": 1_000_000}
 WORDS = ("ssl1=pts", "line=ttyS1", "usr=host")
 KINDS: dict[str, dict[str, Any]] = {
     "raw": {"ansible.builtin.raw": "true"},

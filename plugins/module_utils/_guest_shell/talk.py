@@ -125,7 +125,7 @@ class Talk:
             if ready.group(1) == b"k":
                 return
             self._send_blocks(segment, verdict, deadline)
-            said = self._verdict(verdict, deadline)
+            said = self._verdict(number, verdict, deadline)
             if said == b"k":
                 return
             if said == b"f":
@@ -140,13 +140,18 @@ class Talk:
                 self.expect(re.compile(re.escape(taken[-_SHOWN:])), min(deadline, time.monotonic() + _AGAIN))
             self.line.send(segment[start : start + BLOCK], deadline)
 
-    def _verdict(self, pattern: re.Pattern[bytes], deadline: float) -> bytes:
-        """Return what the guest says of a segment; where part was lost it gets more, so that it says something."""
+    def _verdict(self, number: int, pattern: re.Pattern[bytes], deadline: float) -> bytes:
+        """Return what the guest says of a segment.
+
+        Where part of the segment was lost, the guest gets more, so that it says something; where the guest has said
+        something that was lost, it is asked again.
+        """
         while time.monotonic() < deadline:
             match = self.expect(pattern, min(deadline, time.monotonic() + _AGAIN))
             if match is not None:
                 return match.group(1)
             self.line.send(b"\n" * BLOCK, deadline)
+            self.tell(f'[ $P -ge {number} ]&&echo "@$S k {number}"||echo "@$S b {number}"', deadline)
         raise self._silent()
 
     def _silent(self) -> UnansweredError:
