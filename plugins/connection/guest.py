@@ -195,6 +195,11 @@ class Connection(ConsoleConnection):
         finally:
             self._builds = False
 
+    @property
+    def always_pipeline_modules(self) -> bool:  # type: ignore[override]
+        """Return whether core sends each module as a whole; it forgets about ``async`` where it does."""
+        return not self._task_keywords.get("async_val")
+
     def is_pipelining_enabled(self, wrap_async: bool = False) -> bool:
         """Take a module as a whole wherever core allows it: each command costs a round trip."""
         asks = self.become is not None and not self.become.pipelining
