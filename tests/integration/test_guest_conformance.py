@@ -6,8 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
+import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +40,6 @@ def play(*tasks: dict[str, Any], **words: Any) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[uml.Instance]:
     """Return a guest that has the machine's own programs, with a root shell on a line."""
-    import shutil
-    import tempfile
-
     folder = Path(tempfile.mkdtemp(prefix="uml."))
     instance = uml.launch("full", folder, *LINE, memory="256M")
     yield instance
@@ -91,6 +94,31 @@ def test_reset_with_a_template_and_errors_that_hold_one(vm_host: Any, full: uml.
     assert run.result("full", "T3")["stdout"] == "full"
 
 
+# The targets `raw`, `command_shell`, `async`, `become`, `delegate_to` and `setup`
+
+
+def test_background_become_and_delegation(vm_host: Any, full: uml.Instance) -> None:
+    inventory = {**hosts(vm_host, full), "there": vm_host.inventory_vars()}
+    name = "cat /proc/sys/kernel/hostname"
+    tasks = (
+        {"ansible.builtin.command": "sleep 1", "async": 60, "poll": 1},
+        {"ansible.builtin.raw": "id -un", "become": True, "become_user": "lab", "become_method": "su"},
+        {"ansible.builtin.command": name, "delegate_to": "there"},
+        {"ansible.builtin.command": name},
+        {"ansible.builtin.shell": "echo out; echo err >&2; exit 255", "ignore_errors": True},
+        {"ansible.builtin.command": "/nonexistent", "ignore_errors": True},
+    )
+    run = ansible.run_playbook(play(*tasks, hosts="full"), inventory).ok()
+    assert run.result("full", "T0")["finished"] in (1, True)
+    assert run.result("full", "T1")["stdout"].strip() == "lab"
+    assert run.result("full", "T2")["stdout"] == Path("/proc/sys/kernel/hostname").read_text().strip()
+    assert run.result("full", "T3")["stdout"] == "full"
+    failed = run.task("full", "T4")
+    assert (failed.result["rc"], failed.result["stdout"], failed.result["stderr"]) == (255, "out", "err")
+    assert not failed.unreachable
+    assert run.task("full", "T5").failed
+
+
 # Hostile guests
 
 
@@ -125,11 +153,6 @@ SIGNALS = [0.05] if os.environ.get("UML_FAULTS") != "all" else [n / 50 for n in 
 @pytest.mark.parametrize("way", ["hostfs", "line"])
 def test_a_client_killed_at_any_moment(vm_host: Any, launch_guest: Any, ansible_home: Path, way: str) -> None:
     """The task that is hit works or says why; the next one works."""
-    import contextlib
-    import signal
-    import time
-    from concurrent.futures import ThreadPoolExecutor
-
     instance = launch_guest("shot", "ssl1=pts", "line=ttyS1")
     inventory = hosts(vm_host, instance, ansible_uml_transfer=way, ansible_uml_guest_timeout=60)
 

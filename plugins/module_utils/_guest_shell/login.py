@@ -164,6 +164,10 @@ def _wait_for_prompt(line: Line, deadline: float) -> Optional[Pattern[bytes]]:
             return None
 
 
+# A shell that init started itself has / as HOME, and ansible-core looks for files of a user in ~USER.
+_HOME = '[ "${HOME:-/}" = / ]&&eval "H=~$(id -un 2>/dev/null)"&&[ -d "$H" ]&&export HOME="$H"'
+
+
 def _reader_text(account: Account, mark: str) -> str:
     """Return what makes any shell a reader; what it shows while it is typed is not what it says when it runs.
 
@@ -172,7 +176,7 @@ def _reader_text(account: Account, mark: str) -> str:
     ours = f"#uml-{account.user}"
     cases = f'case $l in *" #$S"|*" {ours}")eval "$l";;"X .")exit;;esac'
     loop = f'cd /;S={mark};echo "@@$S"@;while IFS= read -r l;do {cases};done'
-    return f"\n stty raw -echo; exec {account.shell} -c '{loop}' {ours}\n"
+    return f"\n stty raw -echo; {_HOME}; exec {account.shell} -c '{loop}' {ours}\n"
 
 
 def _nobody(line: Line) -> str:
