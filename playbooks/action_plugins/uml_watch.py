@@ -103,7 +103,8 @@ class ActionModule(ActionBase):
         """Return when an event has come, or after a while; another order reads it and all that came with it."""
         if self._tries:
             return  # first see whether it is back
-        answer = self._order("event_wait", after=position, wait_timeout=max(min(_WAIT, self._left()), 0.0))
+        types = self._filter.get("types") or list(event_filter.TYPES)  # it waits for no operation that is not named
+        answer = self._order("event_wait", types=types, after=position, wait_timeout=max(min(_WAIT, self._left()), 0.0))
         if "event" not in answer and answer.get("error", {}).get("kind") != "unanswered":
             raise Lost(answer.get("msg", "it said nothing"))
 

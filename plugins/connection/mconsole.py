@@ -67,7 +67,7 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection.ssh import Connection as SshConnection
 from ansible.utils.display import Display
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _identity
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _identity, _origin
 from ansible_collections.uml.mconsole.plugins.plugin_utils._channel import Channel, result_of
 from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import (
     Become,
@@ -134,12 +134,12 @@ class Connection(SshConnection):
         :raises AnsibleConnectionFailure: when the VM host or its client cannot be reached
         :raises AnsibleError: when params name another instance, or no answer came: it may have happened
         """
-        order = {"kind": "operation", "operation": operation, "params": self._addressed(params), "check": check}
-        return self._send(order)
+        no_log = bool(self._task_keywords.get("no_log"))
+        return self._send(_origin.order(operation, self._addressed(params), check, no_log))
 
     def ask_vm_host(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Run an operation that is about the VM host as a whole; the host of this connection is the VM host then."""
-        return self._send({"kind": "operation", "operation": operation, "params": params, "check": True})
+        return self._send(_origin.order(operation, params, True, False))
 
     def _addressed(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return params with this connection's instance as their default."""

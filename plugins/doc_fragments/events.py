@@ -31,16 +31,18 @@ options:
     default: 5.0
   types:
     description:
-      - Only return events of these types. By default events of all types are returned.
+      - Only return events of these types. By default events of all types match.
       - V(boot), V(panic), V(hang) and V(message) are notifications of a kernel. Text that a guest writes to
         C(/proc/mconsole) is a V(message).
       - V(log) is a line of a console log that matches a pattern of the collector.
       - V(appeared), V(exited), V(crashed), V(stale), V(paused) and V(resumed) are observed on the VM host.
+      - V(operation) is a task of this collection that changed something, or that failed. See the guide
+        R(Events, ansible_collections.uml.mconsole.docsite.guide_events).
       - V(gap) means that other events are missing, and why. V(unknown) is a datagram that is not a notification.
     type: list
     elements: str
-    choices: [appeared, boot, collector_started, collector_stopped, crashed, exited, gap, hang, log, message, panic,
-      paused, resumed, stale, unknown]
+    choices: [appeared, boot, collector_started, collector_stopped, crashed, exited, gap, hang, log, message, operation,
+      panic, paused, resumed, stale, unknown]
   severity:
     description: Only return events of this severity or a higher one.
     type: str

@@ -17,7 +17,7 @@ from ._operations.perform import perform
 def run_module(operation: ModuleType) -> None:
     """Run the module of an operation: parse, run, report."""
     module = AnsibleModule(supports_check_mode=True, **argument_spec(operation))
-    result = perform(operation, module.params, module.check_mode)
+    result = perform(operation, module.params, module.check_mode, origin={"no_log": bool(module.no_log)})
     for text in result.pop("warnings", ()):
         module.warn(text)
     if result.get("failed"):

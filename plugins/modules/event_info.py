@@ -104,6 +104,67 @@ events:
       returned: for events of type V(log)
       type: str
       sample: oops
+    operation:
+      description: Name of the module.
+      returned: for events of type V(operation)
+      type: str
+      sample: device
+    state:
+      description: The option O(ignore:state) of the task.
+      returned: for events of type V(operation)
+      type: str
+      sample: present
+    changed:
+      description: Whether the task changed something.
+      returned: for events of type V(operation)
+      type: bool
+      sample: true
+    failed:
+      description: Whether the task failed.
+      returned: for events of type V(operation)
+      type: bool
+      sample: false
+    error:
+      description: Kind of the failure, as of the attribute C(structured_errors).
+      returned: for events of type V(operation)
+      type: str
+      sample: refused
+    commands:
+      description: Console commands that were sent, without the text of C(log). None for a task with C(no_log).
+      returned: for events of type V(operation)
+      type: list
+      elements: str
+      sample: ["config hda=/var/lib/uml/web1.cow"]
+    commands_left_out:
+      description: Number of commands that there was no room for.
+      returned: for events of type V(operation)
+      type: int
+      sample: 0
+    no_log:
+      description: Whether the task had C(no_log).
+      returned: for events of type V(operation)
+      type: bool
+      sample: false
+    user:
+      description: User that the task ran as on the VM host.
+      returned: for events of type V(operation)
+      type: str
+      sample: root
+    login_user:
+      description: User that logged in to the VM host, before become.
+      returned: for events of type V(operation)
+      type: str
+      sample: alice
+    controller_user:
+      description: User on the controller, as the controller said it, or null if it did not.
+      returned: for events of type V(operation)
+      type: str
+      sample: bob
+    controller_host:
+      description: Name of the controller, as the controller said it, or null if it did not.
+      returned: for events of type V(operation)
+      type: str
+      sample: ctl1
     lost:
       description: Number of missing events, or null if it is unknown.
       returned: for events of type V(gap)

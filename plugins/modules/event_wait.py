@@ -11,6 +11,7 @@ short_description: Wait for an event of a User-Mode Linux instance
 version_added: 1.0.0
 description:
   - Waits until an event matches all given options, and returns it. See M(uml.mconsole.event_info) for the events.
+  - An event of type V(operation) only matches if O(types) names it, because an earlier task may have caused it.
   - Events from before the task only match if O(after) or O(since) includes them.
 extends_documentation_fragment:
   - uml.mconsole.events

@@ -15,7 +15,7 @@ from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from . import _console_guard, _parameters, _unsafe, _vm_host_task
+from . import _console_guard, _origin, _parameters, _unsafe, _vm_host_task
 
 
 class ActionModule(ActionBase):
@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
         check = bool(self._task.check_mode)
         if self._is_instance:
             return self._connection.call(name, params, check)
-        order = {"kind": "operation", "operation": name, "params": params, "check": check}
+        order = _origin.order(name, params, check, bool(self._task.no_log))
         return _vm_host_task.run(self._connection, self._surroundings(task_vars), order, self._log)
 
     @property

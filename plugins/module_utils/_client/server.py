@@ -33,6 +33,7 @@ MAX_ORDER = 64 << 20  # bytes
 _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 Answer = Dict[str, Any]
 _sockets = ReplySockets()
+_login: Dict[str, Any] = {}  # who logged in to start this client
 
 
 def take_listener() -> socket.socket:
@@ -49,6 +50,7 @@ def serve(listener: socket.socket, code: str, idle: float) -> None:
     """Answer until no order has come for ``idle`` seconds."""
     greeting = {"code": code, "pid": os.getpid(), "user": os.geteuid(), "python": sys.version.split()[0]}
     _sockets.start()
+    _login["login_uid"] = peer(listener)
     Server(listener, greeting, idle).run()
     listener.close()
     _sockets.close()
@@ -140,12 +142,14 @@ def answer(order: Answer, gone: Optional[threading.Event] = None) -> Answer:
         return {"fault": traceback.format_exc()}
 
 
-def _operation(operation: str, params: Dict[str, Any], check: bool = False) -> Answer:
+def _operation(
+    operation: str, params: Dict[str, Any], check: bool = False, origin: Optional[Dict[str, Any]] = None
+) -> Answer:
     try:
         module = load(operation)
     except KeyError:
         return failure(InputError(f"the local client knows no operation {operation!r}"))
-    return perform(module, params, check, _sockets)
+    return perform(module, params, check, _sockets, {**(origin or {}), **_login})
 
 
 def _module(payload: str, environment: Dict[str, str]) -> Answer:

@@ -28,7 +28,7 @@ BEAT = 2.0  # seconds between signs of life
 def follow(stream: BinaryIO, params: Dict[str, Any]) -> None:
     """Follow the journal that ``params`` name, from the position ``after`` (or from now), until the stream ends."""
     try:
-        wanted = event_filter.wanted(params)
+        wanted = event_filter.wanted(params, event_filter.OPERATIONS)
         directory = event_filter.directory(params)
         reader = Reader(directory, event_filter.position(params, journal.last(directory)))
         _say({"position": reader.position, "collecting": journal.is_written(directory)})

@@ -10,7 +10,7 @@ import contextlib
 import os
 import selectors
 import time
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Set, Union
 
 from .._mconsole import instances, notify
 from .._mconsole.errors import Error
@@ -21,7 +21,9 @@ from .recorder import Recorder
 from .status_socket import StatusSocket
 from .tracked import TrackedInstance
 from .tracker import TICK, Settings, Tracker
+from .trail_socket import TrailSocket
 
+Door = Union[StatusSocket, TrailSocket]
 _READ_LOGS = 0.2  # seconds between looks at console logs
 
 
@@ -50,7 +52,7 @@ class Loop:
         self._settings = settings
         self._recorder = recorder
         self._alive = alive
-        self._status_socket: Optional[StatusSocket] = None
+        self._doors: List[Door] = []
         self._sockets = NotifySockets(self.selector)
         self._logs = LogReader(settings.watches, recorder)
         self._tracker = Tracker(settings, recorder, self.selector, self._sockets, self._logs)
@@ -69,10 +71,10 @@ class Loop:
         """Return what is read of each instance, and why not where it is not."""
         return self._tracker.coverage()
 
-    def attach(self, status_socket: StatusSocket) -> None:
-        """Answer at a status socket while the loop runs."""
-        self._status_socket = status_socket
-        self.selector.register(status_socket, selectors.EVENT_READ, status_socket.answer)
+    def attach(self, door: Door) -> None:
+        """Answer at a socket while the loop runs."""
+        self._doors.append(door)
+        self.selector.register(door, selectors.EVENT_READ, door.answer)
 
     def run(self) -> None:
         """Collect until ``ending`` is set."""
@@ -88,6 +90,9 @@ class Loop:
     def close(self) -> None:
         """Record what is still there, and close everything."""
         self._notifications.read()
+        for door in self._doors:
+            if isinstance(door, TrailSocket):
+                door.close()  # what operations have sent is written before the end
         self._recorder.flush()
         self._sockets.close()
         self._tracker.close()
@@ -127,22 +132,22 @@ class Loop:
     def _tick(self) -> None:
         self._tracker.check()
         self._alive()
-        self._check_status_socket()
+        for door in self._doors:
+            self._check_door(door)
         bound = self._sockets.check(self._notify_paths())
         if bound:
             self._recorder.gap(f"{bound} notify sockets were gone and are bound again")
         self._cover_directories()
 
-    def _check_status_socket(self) -> None:
-        """Make the status socket again if its file is gone."""
-        status_socket = self._status_socket
-        if status_socket is not None and not status_socket.is_there():
+    def _check_door(self, door: Door) -> None:
+        """Make a socket again if its file is gone."""
+        if not door.is_there():
             with contextlib.suppress(KeyError, ValueError):  # it may not have been there a second ago either
-                self.selector.unregister(status_socket)
-            status_socket.close()
+                self.selector.unregister(door)
+            door.close()
             with contextlib.suppress(OSError, Error):
-                status_socket.open()
-                self.selector.register(status_socket, selectors.EVENT_READ, status_socket.answer)
+                door.open()
+                self.selector.register(door, selectors.EVENT_READ, door.answer)
 
     def _cover_directories(self) -> None:
         """Listen in every directory that instances come up in, so that the first notification of each is read."""

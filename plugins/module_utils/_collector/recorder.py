@@ -26,6 +26,7 @@ SEVERITY = {
     "resumed": "info",
     "collector_started": "info",
     "collector_stopped": "info",
+    "operation": "info",
     "gap": "warning",
     "unknown": "warning",
 }

@@ -23,11 +23,12 @@ from .._journal import journal
 from .._mconsole.errors import InputError
 from .._mconsole.parsing import parse_size
 from .._program import bundle
-from .loop import Loop
+from .loop import Door, Loop
 from .patterns import watches
 from .recorder import Recorder
 from .status_socket import StatusSocket
 from .tracker import Settings
+from .trail_socket import Trail, open_sockets
 
 RATE = 100.0  # events a second of one instance, on average
 _LOCK = "collector.lock"
@@ -60,7 +61,8 @@ def collect(
         order: Dict[str, Any] = {"uml_dirs": uml_dirs, "patterns": list(patterns), "event_rate": event_rate}
         order["journal_size"] = size
         lock.sign(order)
-        _Session(where, loop, recorder, order).run(lock, detached)
+        trail = Trail(recorder, uml_dirs, event_rate)
+        _Session(where, loop, recorder, order).run(lock, detached, trail)
 
 
 class Lock:
@@ -168,11 +170,14 @@ class _Session:
         self._code = bundle.digest(ENTRY)
         self._began = time.time()
 
-    def run(self, lock: Lock, detached: bool) -> None:
+    def run(self, lock: Lock, detached: bool, trail: Trail) -> None:
         """Record the start, collect, and record the end."""
         _raise_limit()
-        with _Signals(self._loop), contextlib.closing(StatusSocket(self._directory, self.status)) as door:
-            self._loop.attach(door)
+        with _Signals(self._loop), contextlib.ExitStack() as doors:
+            opened: List[Door] = [StatusSocket(self._directory, self.status), *open_sockets(self._directory, trail)]
+            for door in opened:
+                doors.callback(door.close)
+                self._loop.attach(door)
             self._announce(lock)
             if detached:
                 _let_go()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import fnmatch
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Pattern
+from typing import Any, Dict, List, NamedTuple, Optional, Pattern, Tuple
 
 from .._mconsole import instances, names
 from .._mconsole.errors import InputError
@@ -28,12 +28,14 @@ TYPES = (
     "hang",
     "log",
     "message",
+    "operation",
     "panic",
     "paused",
     "resumed",
     "stale",
     "unknown",
 )
+OPERATIONS = ("operation",)  # what tasks do, for which those who wait for instances do not wait
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "types": {"type": "list", "elements": "str", "choices": list(TYPES)},
     "severity": {"type": "str", "choices": list(SEVERITIES), "default": "debug"},
@@ -53,12 +55,13 @@ class Filter(NamedTuple):
     severity: int
     search: Optional[Pattern[str]]
     since: float
+    without: Tuple[str, ...] = ()  # types that must be named to be wanted
 
     def fits(self, event: Event) -> bool:
         """Return whether an event is wanted."""
         severity = event.get("severity")
         return (
-            (self.types is None or event.get("type") in self.types)
+            (event.get("type") not in self.without if self.types is None else event.get("type") in self.types)
             and (severity not in SEVERITIES or SEVERITIES.index(severity) >= self.severity)
             and float(event.get("time") or 0.0) >= self.since
             and self._is_of_one(event)
@@ -77,8 +80,8 @@ class Filter(NamedTuple):
         return named and there and (umid is not None or (self.umids is None and self.uml_dir is None))
 
 
-def wanted(params: Dict[str, Any]) -> Filter:
-    """Return the filter that a task's parameters describe.
+def wanted(params: Dict[str, Any], without: Tuple[str, ...] = ()) -> Filter:
+    """Return the filter that a task's parameters describe; types in ``without`` must be named to be wanted.
 
     :raises InputError: when a pattern or a time cannot be read
     """
@@ -86,7 +89,7 @@ def wanted(params: Dict[str, Any]) -> Filter:
     uml_dir = instances.absolute(params["uml_dir"]) if params.get("uml_dir") else None
     level = SEVERITIES.index(params.get("severity") or "debug")
     search, since = _pattern(params.get("search")), seconds(params.get("since"))
-    return Filter(umids, uml_dir, params.get("types"), level, search, since)
+    return Filter(umids, uml_dir, params.get("types"), level, search, since, without)
 
 
 def directory(params: Dict[str, Any]) -> str:

@@ -14,24 +14,26 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import json
-import math
 import os
 import stat
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from .._mconsole import procfs
 from .._mconsole.errors import InputError, NotAllowedError
+from .event_line import Event as Event
+from .event_line import parse as parse
 
 LIMIT = 16 << 20  # bytes of all files together
 _FILES = 8
 _NAME = "events-{:016d}.jsonl"
 _PREFIX, _SUFFIX = "events-", ".jsonl"
-_LOCK = "writer.lock"
-_END = 10**16  # above any number that a name has digits for
+LOCK = "writer.lock"  # holds the limit of its last holder
+_TAIL = 1 << 16  # bytes; a line is rarely longer
+_PATIENCE = 1.0  # seconds that a writer waits for those that add a single event
 _POLL = 0.1  # seconds between looks of one who waits: a stat or two each
-Event = Dict[str, Any]
 
 
 class File(NamedTuple):
@@ -78,8 +80,9 @@ class Writer:
     :raises NotAllowedError: when the directory belongs to another user, or others may read it
     """
 
-    def __init__(self, directory: str, limit: int = LIMIT) -> None:
+    def __init__(self, directory: str, limit: int = LIMIT, lock: Optional[Callable[[str], int]] = None) -> None:
         self._directory = directory
+        self._take_lock = lock or functools.partial(_locked, note=b"%d\n" % limit)
         self._share = max(limit // _FILES, 1)
         self._lock = self._file = -1
         self._size = 0
@@ -111,7 +114,7 @@ class Writer:
     def _open(self) -> None:
         """Go on where the last writer ended, or behind what this one has already written."""
         make_directory(self._directory)
-        self._lock = _locked(os.path.join(self._directory, _LOCK))
+        self._lock = self._take_lock(os.path.join(self._directory, LOCK))
         found = files(self._directory)
         before, self.last = self.last, max(self.last, _last(found[-1]) if found else 0)
         self._use(found[-1].path if found and self.last > before else self._next())
@@ -123,7 +126,7 @@ class Writer:
         """Go on in a file, without what was torn at its end."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(path, flags, 0o600)
-        self._size = _read(path).rfind(b"\n") + 1
+        self._size = _newest(path)[0]
         os.ftruncate(descriptor, self._size)
         if self._file >= 0:
             os.close(self._file)
@@ -167,18 +170,48 @@ def make_directory(path: str) -> None:
         )
 
 
-def _locked(path: str) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise InputError(f"another process writes the journal of {os.path.dirname(path)}", path=path) from None
+def _locked(path: str, note: bytes) -> int:
+    descriptor = take_lock(path, fcntl.LOCK_EX, _PATIENCE)
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, os.pwrite(descriptor, note, 0))
     return descriptor
+
+
+def take_lock(path: str, kind: int, patience: float) -> int:
+    """Return the descriptor of a lock; one that adds a single event holds it for a moment.
+
+    :raises InputError: when another process has it for longer than ``patience``, in seconds
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise InputError(f"another process writes the journal of {os.path.dirname(path)}", path=path) from None
+            time.sleep(_PATIENCE / 100)
+
+
+def _newest(path: str) -> Tuple[int, bytes]:
+    """Return where the last whole line of a file ends, and that line, reading no more of the file than needed."""
+    start = 0
+    with contextlib.suppress(FileNotFoundError):
+        start = max(os.path.getsize(path) - _TAIL, 0)
+    data = _read(path, start)
+    if start and data.count(b"\n") < 2:
+        start, data = 0, _read(path)
+    end = data.rfind(b"\n") + 1
+    return start + end, data[:end].rpartition(b"\n")[0].rpartition(b"\n")[2]
 
 
 def _last(file: File) -> int:
     """Return the last number of a file; a line that is not an event has used a number as well."""
+    newest = parse(_newest(file.path)[1])
+    if newest is not None:
+        return int(newest["seq"])
     last = file.first - 1
     for line in _lines(_read(file.path)):
         event = parse(line)
@@ -187,33 +220,6 @@ def _last(file: File) -> int:
 
 
 # Reading.
-
-
-def _finite(text: str) -> float:
-    """Return a number that JSON can say again."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not a number that an event can have")
-    return number
-
-
-_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
-
-
-def parse(line: bytes) -> Optional[Event]:
-    """Return the event of a line, or None: a disk may have lost the event, and left anything in its place."""
-    try:
-        found = _DECODER.decode(line.decode("ascii"))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or not _is_time(found.get("time", 0)):
-        return None
-    seq = found.get("seq")
-    return found if isinstance(seq, int) and not isinstance(seq, bool) and 0 < seq < _END else None
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, (int, float)) and abs(value) < _END
 
 
 def _lines(data: bytes) -> List[bytes]:
@@ -313,10 +319,11 @@ def oldest(directory: str) -> int:
 def is_written(directory: str) -> bool:
     """Return whether a process writes the journal, without disturbing one that is about to."""
     try:
-        inode = os.stat(os.path.join(directory, _LOCK)).st_ino
+        inode = os.stat(os.path.join(directory, LOCK)).st_ino
     except OSError:
         return False
-    return any(f":{inode} " in line and " FLOCK " in line for line in procfs.read_text("/proc/locks").splitlines())
+    locks = [line.split() for line in procfs.read_text("/proc/locks").splitlines() if f":{inode} " in line]
+    return any(words[1] == "FLOCK" and "WRITE" in words for words in locks if len(words) > 1)
 
 
 def _gap(seq: int, lost: Optional[int], text: str) -> Event:

@@ -26,6 +26,11 @@ CONSTRAINTS: Dict[str, Any] = {"required_if": [("state", "merged", ["dest"])]}
 Result = Dict[str, Any]
 
 
+def changes(_params: Dict[str, Any]) -> bool:
+    """Return that it may change the VM host."""
+    return True
+
+
 def run(task: Task) -> Result:
     """Do what the state says; see the module's documentation."""
     path = host_path(task.params["path"], "path")

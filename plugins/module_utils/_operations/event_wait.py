@@ -27,7 +27,7 @@ def run(task: Task) -> Dict[str, Any]:
 
     :raises UnansweredError: when no such event has come by the deadline
     """
-    wanted = event_filter.wanted(task.params)
+    wanted = event_filter.wanted(task.params, event_filter.OPERATIONS)
     directory = event_filter.directory(task.params)
     timeout = _timeout(task)
     reader = Reader(directory, _start(task.params, directory))

@@ -45,6 +45,11 @@ _AS_INIT = ["console=tty0", "console=ttyS1"]
 Result = Dict[str, Any]
 
 
+def changes(_params: Dict[str, Any]) -> bool:
+    """Return that it may change the VM host."""
+    return True
+
+
 def run(task: Task) -> Result:
     """Start the instance, run the command, and remove the instance, also after a failure."""
     umid = task.params.get("umid") or f"job-{secrets.token_hex(4)}"
@@ -103,7 +108,7 @@ class _Job:
         ready = "console" if self._params["shell_as_init"] else "login"  # a look at the line would end that init
         params.update(wait_for=ready, wait_timeout=self._params["boot_timeout"], supervisor="none")
         began = time.monotonic()
-        found = perform.perform(instance, params, False, self._task.sockets)
+        found = perform.perform(instance, params, False, self._task.sockets, self._task.origin)
         if not found.get("failed"):
             self._result["boot_time"] = round(time.monotonic() - began, 3)
             return None

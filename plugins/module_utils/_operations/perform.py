@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from .._guest.console_log import harmless
 from .._mconsole import instances, names, parallel
@@ -19,18 +20,27 @@ from .._mconsole.reply_sockets import ReplySockets
 from .._mconsole.wire import TIMEOUT
 from .._task.json_safe import json_safe
 from .._task.task import Task
+from . import audit
 from .registry import changes
 
 Result = Dict[str, Any]
+TaskMaker = Callable[..., Task]
 
 
 def perform(
-    operation: ModuleType, params: Dict[str, Any], check: bool = False, sockets: Optional[ReplySockets] = None
+    operation: ModuleType,
+    params: Dict[str, Any],
+    check: bool = False,
+    sockets: Optional[ReplySockets] = None,
+    origin: Optional[Mapping[str, Any]] = None,
 ) -> Result:
-    """Return the result of an operation, as its module returns it; errors of the tree become ``failed``."""
+    """Return the result of an operation, as its module returns it; errors of the tree become ``failed``.
+
+    ``origin`` says who wants it, for the journal.
+    """
     shared = sockets or ReplySockets()
     try:
-        return _dispatch(operation, params, check, shared)
+        return _dispatch(operation, params, functools.partial(Task, params, check, sockets=shared, origin=origin))
     except Error as err:
         return failure(err)
     finally:
@@ -38,14 +48,14 @@ def perform(
             shared.close()
 
 
-def _dispatch(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: ReplySockets) -> Result:
+def _dispatch(operation: ModuleType, params: Dict[str, Any], task_of: TaskMaker) -> Result:
     check_seconds("timeout", float(TIMEOUT if params.get("timeout") is None else params["timeout"]))
     if operation.SCOPE in ("host", "fleet"):
         names.check_named(params.get("umid") or "")
-        return _run(operation, Task(params, check, sockets=sockets))
+        return _run(operation, task_of())
     if params.get("umids") is not None:
-        return _run_many(operation, params, check, sockets)
-    return _run(operation, Task(params, check, _place(operation, params), sockets))
+        return _run_many(operation, params, task_of)
+    return _run(operation, task_of(_place(operation, params)))
 
 
 def failure(err: Error) -> Result:
@@ -67,6 +77,19 @@ def _told(result: Result) -> Result:
 
 
 def _run(operation: ModuleType, task: Task) -> Result:
+    """Run an operation on one instance, and write it to the journal; a fault of ours may have changed something."""
+    try:
+        result = _outcome(operation, task)
+    except Exception as err:
+        audit.record(operation, task, {**failure(bug(err)), "commands": task.sent})
+        raise
+    audit.record(operation, task, result)
+    if task.warnings:
+        result["warnings"] = task.warnings
+    return _told(result)
+
+
+def _outcome(operation: ModuleType, task: Task) -> Result:
     try:
         result: Result = operation.run(task)
     except Error as err:
@@ -76,9 +99,7 @@ def _run(operation: ModuleType, task: Task) -> Result:
         result["changed"] = bool(err.facts.get("changed", False))
     if task.umid:
         result.setdefault("umid", task.umid)
-    if task.warnings:
-        result["warnings"] = task.warnings
-    return _told(result)
+    return result
 
 
 def _is_pattern(umid: str) -> bool:
@@ -132,11 +153,13 @@ def _meant(
     return default
 
 
-def _run_many(operation: ModuleType, params: Dict[str, Any], check: bool, sockets: ReplySockets) -> Result:
+def _run_many(operation: ModuleType, params: Dict[str, Any], task_of: TaskMaker) -> Result:
     warnings: List[str] = []
     places = _places(operation, params, warnings.append)
-    sockets.start()
-    results = parallel.map_in_parallel(lambda place: _isolated(operation, Task(params, check, place, sockets)), places)
+    sockets = task_of().sockets
+    if sockets is not None:
+        sockets.start()
+    results = parallel.map_in_parallel(lambda place: _isolated(operation, task_of(place)), places)
     return _told(_together({_key(place, places): found for place, found in zip(places, results)}, warnings))
 
 

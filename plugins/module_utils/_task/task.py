@@ -11,7 +11,7 @@ import fcntl
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional
 
 from .._mconsole.errors import NotThereError, UnansweredError
 from .._mconsole.wire import TIMEOUT
@@ -33,7 +33,8 @@ _POLL = 0.02
 class Task:
     """One operation on one instance (or, with an empty place, on the VM host).
 
-    ``params`` are validated; ``check`` forbids every change, and the console of a check run cannot send one.
+    ``params`` are validated; ``check`` forbids every change, and the console of a check run cannot send one. ``origin``
+    says who wants it, for the journal: controller_user, controller_host, login_uid, no_log.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Task:
         check: bool = False,
         place: Optional[Place] = None,
         sockets: Optional[ReplySockets] = None,
+        origin: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self.params = params
+        self.origin: Mapping[str, Any] = origin or {}
         self.check = check
         from .._mconsole.instances import Place
 

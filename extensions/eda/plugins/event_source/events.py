@@ -58,7 +58,7 @@ options:
     description: Only events of these instances, names or globs.
     type: list
   types:
-    description: Only events of these types.
+    description: Only events of these types. By default all but V(operation), which is what tasks do.
     type: list
   severity:
     description: Only events of this severity or worse.
