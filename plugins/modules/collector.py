@@ -85,6 +85,14 @@ options:
       - Disk space that the journal may take, such as V(64M). The oldest events are removed first.
       - By default V(16M), or the setting of the collector that is already running.
     type: str
+  metrics_file:
+    description:
+      - File that the collector replaces every 15 seconds with metrics of itself and of the instances, in the format of
+        the textfile collector of Prometheus' C(node_exporter). Its name must end with C(.prom). Must be an absolute
+        path, or start with C(~). The directory must exist.
+      - The file is removed when the collector ends. If it is not written any more, its age shows that.
+      - An empty string means no file. By default none, or the setting of the collector that is already running.
+    type: str
   journal_dir:
     description:
       - Directory of the journal. It is created if it does not exist, and only its owner can access it. Must be an

@@ -28,6 +28,7 @@ LAYERS = (
     "_facts",
     "_lifecycle",
     "_backup",
+    "_metrics",
     "_collector",
     "_operations",
     "_client",

@@ -88,6 +88,12 @@ LAYERS = (
         "Devices of a running instance.",
     ),
     Layer(
+        "module_utils/_metrics",
+        5,
+        "Numbers of instances for monitoring systems, and their text.",
+        "When they are written, and events.",
+    ),
+    Layer(
         "module_utils/_backup",
         5,
         "Consistent copies of the disks of a running instance.",

@@ -66,6 +66,10 @@ class LogFollower:
         self._offset += len(data)
         return list(patterns.find(wanted, self._split(data))), len(data) == _CHUNK
 
+    def size(self) -> int:
+        """Return the bytes of the file."""
+        return os.fstat(self._descriptor).st_size
+
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)

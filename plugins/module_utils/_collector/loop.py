@@ -51,7 +51,7 @@ class Loop:
         self.ending = False
         self._settings = settings
         self._recorder = recorder
-        self._alive = alive
+        self.on_tick: List[Callable[[], None]] = [alive]
         self._doors: List[Door] = []
         self._sockets = NotifySockets(self.selector)
         self._logs = LogReader(settings.watches, recorder)
@@ -66,6 +66,10 @@ class Loop:
         """Return how many datagrams and matching lines were read, and how many datagrams were not known."""
         notifications = self._notifications
         return {"datagrams": notifications.datagrams, "odd": notifications.unknown, "matches": self._logs.matches}
+
+    def instances(self) -> List[TrackedInstance]:
+        """Return the instances that run."""
+        return list(self._tracker.instances.values())
 
     def coverage(self) -> List[Dict[str, Any]]:
         """Return what is read of each instance, and why not where it is not."""
@@ -131,7 +135,8 @@ class Loop:
 
     def _tick(self) -> None:
         self._tracker.check()
-        self._alive()
+        for call in self.on_tick:
+            call()
         for door in self._doors:
             self._check_door(door)
         bound = self._sockets.check(self._notify_paths())

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .._guest import console_log
 from .._mconsole.errors import Error
@@ -51,6 +51,7 @@ class Recorder:
         self._retry_at = 0.0
         self._lost = 0
         self._why = ""
+        self.kinds: Dict[Tuple[str, str], int] = {}  # (type, severity) -> events
         self.counters = {"written": 0, "lost": 0, "limited": 0}
 
     def add(self, kind: str, data: str, watched: Optional[TrackedInstance] = None, **more: Any) -> None:
@@ -59,7 +60,10 @@ class Recorder:
         if watched is not None and kind in LIMITED and not watched.allow(about):
             self.counters["limited"] += 1
             return
-        self._waiting.append(self._event(kind, data, watched, more))
+        event = self._event(kind, data, watched, more)
+        seen = kind, str(event["severity"])
+        self.kinds[seen] = self.kinds.get(seen, 0) + 1
+        self._waiting.append(event)
         if self._retry_at and len(self._waiting) > _KEPT:
             self._drop(1)
 

@@ -17,13 +17,14 @@ import socket
 import time
 import traceback
 from types import FrameType
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 from .._journal import journal
 from .._mconsole.errors import InputError
 from .._mconsole.parsing import parse_size
 from .._program import bundle
 from .loop import Door, Loop
+from .metrics_file import MetricsFile, Snapshot
 from .patterns import watches
 from .recorder import Recorder
 from .status_socket import StatusSocket
@@ -41,13 +42,15 @@ def collect(
     patterns: Sequence[Mapping[str, Any]] = (),
     event_rate: float = RATE,
     journal_size: Union[int, str, None] = None,
+    metrics_file: Optional[str] = None,
     detached: bool = False,
 ) -> None:
     """Collect into the journal of a directory (by default this user's own) until SIGTERM or SIGINT.
 
     ``uml_dirs`` bounds what is looked at, ``patterns`` are the user's own, ``event_rate`` is how many events a second
     one instance may have on average (0: any number), ``journal_size`` the bytes that the journal may have, as a number
-    or as people write sizes. ``detached`` lets go of stdout and stderr once it collects.
+    or as people write sizes, ``metrics_file`` a file for node_exporter. ``detached`` lets go of
+    stdout and stderr once it collects.
 
     :raises Error: when another one collects there, or a value cannot be used
     """
@@ -59,10 +62,29 @@ def collect(
         recorder = Recorder(writer.append, socket.gethostname())
         loop = Loop(Settings(uml_dirs, wanted, event_rate), recorder, lock.touch)
         order: Dict[str, Any] = {"uml_dirs": uml_dirs, "patterns": list(patterns), "event_rate": event_rate}
-        order["journal_size"] = size
+        order.update(journal_size=size, metrics_file=metrics_file)
         lock.sign(order)
-        trail = Trail(recorder, uml_dirs, event_rate)
-        _Session(where, loop, recorder, order).run(lock, detached, trail)
+        with _metrics(metrics_file, loop, recorder):
+            _Session(where, loop, recorder, order).run(lock, detached, Trail(recorder, uml_dirs, event_rate))
+
+
+@contextlib.contextmanager
+def _metrics(path: Optional[str], loop: Loop, recorder: Recorder) -> Iterator[None]:
+    """Write the metrics while the loop runs, if there is a path for them, and remove them at the end.
+
+    :raises InputError: when they cannot be written
+    """
+
+    def snapshot() -> Snapshot:
+        return Snapshot(loop.instances(), {**loop.counters, **recorder.counters}, recorder.kinds)
+
+    if not path:
+        yield
+        return
+    with contextlib.closing(MetricsFile(path, snapshot)) as metrics:
+        metrics.open()
+        loop.on_tick.append(metrics.tick)
+        yield
 
 
 class Lock:

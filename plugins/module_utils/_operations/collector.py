@@ -32,10 +32,11 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "uml_dirs": {"type": "list", "elements": "str"},
     "event_rate": {"type": "float"},
     "journal_size": {"type": "str"},
+    "metrics_file": {"type": "str"},
     "journal_dir": {"type": "str"},
 }
 CONSTRAINTS: Dict[str, Any] = {}
-_SETTINGS = ("patterns", "uml_dirs", "event_rate", "journal_size")
+_SETTINGS = ("patterns", "uml_dirs", "event_rate", "journal_size", "metrics_file")
 _PATIENCE = 60.0
 
 
@@ -68,9 +69,22 @@ def _given(params: Dict[str, Any]) -> Dict[str, Any]:
         raise InputError(f"event_rate is {rate:g}; expected events per second, or 0 for no limit", event_rate=rate)
     if "journal_size" in given:
         given["journal_size"] = parsing.parse_size(given["journal_size"], "journal_size", least=1 << 16)
+    if "metrics_file" in given:
+        given["metrics_file"] = _metrics_file(given["metrics_file"])
     if "uml_dirs" in given:
         given["uml_dirs"] = [names.host_path(path, "uml_dirs") for path in given["uml_dirs"]] or None
     return given
+
+
+def _metrics_file(text: str) -> Optional[str]:
+    """Return the path of a file that node_exporter would read, or None for no file.
+
+    :raises InputError: when it would not
+    """
+    path = names.host_path(text, "metrics_file") if text else None
+    if path is not None and not path.endswith(".prom"):
+        raise InputError(f"metrics_file is {path!r}; expected a name that ends with .prom", path=path)
+    return path
 
 
 class _Job:
@@ -117,8 +131,8 @@ class _Job:
 
     def _order(self, before: State) -> State:
         """Return the settings: the given ones, others as they are, or by default."""
-        default: State = {"patterns": [], "uml_dirs": None, "event_rate": session.RATE, "journal_size": None}
-        return {name: self._given.get(name, before.get(name, default[name])) for name in _SETTINGS}
+        default: State = {"patterns": [], "uml_dirs": None, "event_rate": session.RATE}
+        return {name: self._given.get(name, before.get(name, default.get(name))) for name in _SETTINGS}
 
     def apply(self, _task: Task, plan: Change) -> None:
         """End the one that runs, start one."""
