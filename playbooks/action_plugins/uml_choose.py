@@ -18,7 +18,7 @@ from ansible_collections.uml.mconsole.plugins.plugin_utils import _playbooks
 
 _SPEC = {
     "playbook": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": ["instances", "all"], "default": "instances"},
+    "kind": {"type": "str", "choices": ["instances", "vm_hosts", "all"], "default": "instances"},
     "variables": {"type": "list", "elements": "str", "default": []},
     "required": {"type": "bool", "default": True},
 }

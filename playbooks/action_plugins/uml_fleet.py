@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,11 +14,13 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _output_file, _page_disks, _page_networks
+from ansible_collections.uml.mconsole.plugins.plugin_utils import (
+    _output_file,
+    _page_disks,
+    _page_networks,
+    _table,
+)
 from ansible_collections.uml.mconsole.plugins.plugin_utils._instance_rows import Row, answer_of, fact, is_disk, rows_of
-
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_WIDEST = 36  # what is longer is cut, so that one odd path does not push a table off the screen
 
 
 class ActionModule(ActionBase):
@@ -62,27 +63,13 @@ def table(rows: Sequence[Row]) -> str:
         return "\nNo instances.\n"
     names = Counter((row["host"], row["umid"]) for row in rows)
     rows = [{**row, "ambiguous": names[row["host"], row["umid"]] > 1} for row in rows]
-    lines = [[heading for heading, _cell in COLUMNS]]
-    lines += [[_clean(cell(row)) for _heading, cell in COLUMNS] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    lines.insert(1, ["-" * width for width in widths])
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    text = _table.aligned([name for name, _cell in COLUMNS], [[cell(row) for _name, cell in COLUMNS] for row in rows])
     notes = [f"{row['host']} {row['umid']}: {row['state_reason']}" for row in rows if _needs_explanation(row)]
-    return "\n".join(["", *text, *([""] if notes else []), *map(_plain, notes), ""])
+    return "\n".join(["", *text, *([""] if notes else []), *map(_table.plain, notes), ""])
 
 
 def _needs_explanation(row: Row) -> bool:
     return row.get("state") not in ("running", "paused") and bool(row.get("state_reason"))
-
-
-def _clean(value: Any) -> str:
-    text = _plain(value) or "-"
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
-
-
-def _plain(value: Any) -> str:
-    """Return text of a guest without what controls a terminal."""
-    return _UNPRINTABLE.sub("?", str("" if value is None else value))
 
 
 # The cells. An empty one becomes a dash.

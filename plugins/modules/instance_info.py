@@ -39,6 +39,13 @@ options:
       - Also return these facts of each running instance. See O(uml.mconsole.instance_facts#module:gather_subset).
     type: list
     elements: str
+  declaration:
+    description:
+      - Also return the options of M(uml.mconsole.instance) that stand for each instance, as
+        RV(instances[].declaration).
+        The playbook C(uml.mconsole.adopt) writes them as a declaration, and C(uml.mconsole.drift) compares it.
+    type: bool
+    default: false
 author:
   - uml.mconsole contributors (@uml-mconsole)
 seealso:
@@ -140,6 +147,31 @@ instances:
         - Whether it runs with the register shim, which kernels before 6.13 need on a VM host whose CPU has AMX.
         - V(null) when it does not run, or belongs to another user.
       type: bool
+    declaration:
+      description: How the instance would be declared.
+      returned: if O(declaration=true)
+      type: dict
+      contains:
+        options:
+          description:
+            - Options of M(uml.mconsole.instance). A task with them changes nothing, and starts an instance like this
+              one when it has ended. Null if the instance has ended, or belongs to another user.
+            - The devices are those that a running instance has now.
+          type: dict
+          sample: {kernel: /usr/bin/linux.uml, memory: 128M, root: {image: /srv/root.img}, supervisor: none}
+        notes:
+          description: A sentence for each thing that the options do not say.
+          type: list
+          elements: str
+        runtime_only:
+          description: Names of the devices that differ from the command line, which a restart by other means loses.
+          type: list
+          elements: str
+          sample: [con5]
+        replaced:
+          description: Files of the kernel and the disks at whose path another file is now.
+          type: list
+          elements: str
     networks:
       description:
         - Networks of the instance, read from its command line and from the taps that it has open. An interface that

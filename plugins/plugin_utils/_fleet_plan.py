@@ -50,7 +50,13 @@ def plan(fleet: Sequence[Declared], defaults: Options) -> dict[str, Any]:
 
 
 def _instance(row: Declared) -> dict[str, Any]:
-    return {"umid": str(row["umid"]), "options": {key: value for key, value in row.items() if key != "umid"}}
+    options = {key: value for key, value in row.items() if key != "umid"}
+    return {"umid": str(row["umid"]), "name": _name(str(row["umid"]), options), "options": options}
+
+
+def _name(umid: str, options: Options) -> str:
+    """Return a umid with its directory, where the instance has one of its own."""
+    return f"{options['uml_dir']}/{umid}" if options.get("uml_dir") else umid
 
 
 def _in_turn(instances: Sequence[Declared]) -> list[Declared]:
@@ -66,9 +72,10 @@ def _errors(fleet: Sequence[Declared], defaults: Options) -> Iterator[str]:
         umid = row.get("umid")
         yield from _unknown(f"instance {umid}", row)
         yield from _not_a_name(umid)
-        if str(umid) in seen:
+        name = _name(str(umid), {**defaults, **row})
+        if name in seen:
             yield f"umid {umid} is declared twice; expected each umid once"
-        seen.add(str(umid))
+        seen.add(name)
 
 
 def _unknown(where: str, options: Options) -> Iterator[str]:
@@ -120,7 +127,8 @@ def changes(results: Sequence[Mapping[str, Any]], groups: Sequence[Declared], ba
             warnings += [_warning(umid, found) for umid, found in differing.items()]
             differing = {}
         restarts += [{"umids": names, "options": group["options"]} for names in batches(list(differing), batch)]
-        running += [umid for umid, row in rows.items() if _goes_on(row) and umid not in differing]
+        going_on = [umid for umid, row in rows.items() if _goes_on(row) and umid not in differing]
+        running += [_name(umid, group["options"]) for umid in going_on]
     return {"restarts": restarts, "warnings": warnings, "left_running": running}
 
 

@@ -92,8 +92,8 @@ def is_instance(variables: Mapping[str, Any]) -> bool:
 def choose(
     matching: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], kind: str, variables: Sequence[str]
 ) -> list[str]:
-    """Return the hosts of a kind, V(instances) or V(all), that have one of the variables where there are any."""
-    of_kind = [host for host in matching if kind == "all" or is_instance(hostvars[host])]
+    """Return the hosts of a kind, instances, vm_hosts or all, that have one of the variables where there are any."""
+    of_kind = [host for host in matching if kind == "all" or is_instance(hostvars[host]) == (kind == "instances")]
     return [host for host in of_kind if not variables or any(name in hostvars[host] for name in variables)]
 
 
@@ -106,6 +106,8 @@ def why_none(target: str, matching: Sequence[str], kind: str, variables: Sequenc
     if variables:
         kinds = " is an instance and" if kind == "instances" else ""
         return f"{hosts}{kinds} has the variable {' or '.join(variables)}; nothing was done"
+    if kind == "vm_hosts":
+        return f"{hosts} is a VM host; nothing was done. Add the VM hosts themselves to the inventory"
     return (
         f"{hosts} is an instance (ansible_connection: {CONNECTION}); nothing was done. "
         "Add an inventory file that discovers instances, such as fleet.uml.yml"

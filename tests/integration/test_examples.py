@@ -33,7 +33,13 @@ LAB = GUIDES["guide_first_lab"]
 NOBODY = "Host vm3.example.org\n  HostName 127.0.0.1\n  Port 1\n"
 SSH_FOR_ALL = "Host *\n  UserKnownHostsFile /dev/null\n  StrictHostKeyChecking no\n  LogLevel ERROR\n"
 NUMBER = itertools.count(1)
-ON_THE_LAB = ["guide_existing", "guide_reconfigure", "guide_events", "guide_uml_mconsole", "guide_elsewhere"]
+ON_THE_LAB = [
+    "guide_existing",
+    "guide_reconfigure",
+    "guide_events",
+    "guide_uml_mconsole",
+    "guide_elsewhere",
+]
 LIMIT = 120  # seconds for one block
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Dict, List, Sequence, Tuple
 
@@ -54,4 +55,20 @@ def canonical(word: str) -> str:
     name, equals, value = word.partition("=")
     if name == "mem" and is_size(value):
         return f"mem={parse_size(value)}"
-    return f"{name_of(word)}{equals}{value}" if name.startswith("ubd") and not re.search("[rscdt]$", name) else word
+    flags = re.fullmatch(r"ubd(?:\d+|[a-p])([rscdt]*)", name)
+    return f"{name_of(word)}{''.join(sorted(flags[1]))}{equals}{value}" if flags else word
+
+
+def absolute(word: str, cwd: str) -> str:
+    """Return a word with absolute paths in place of those that are relative to a process's working directory.
+
+    These are the files of a disk, of which the third is a serial number, and the initrd.
+    """
+    match = re.fullmatch(r"(ubd(?:\d+|[a-p])[rscdt]*=|initrd=)(.+)", word, re.DOTALL)
+    if match is None or not os.path.isabs(cwd):
+        return word
+    if match[1] == "initrd=":
+        return match[1] + os.path.join(cwd, match[2])
+    parts = re.split("([,:])", match[2], maxsplit=2)  # file, separator, backing file, separator, serial
+    parts[::2] = [os.path.join(cwd, part) if part and index < 2 else part for index, part in enumerate(parts[::2])]
+    return match[1] + "".join(parts)

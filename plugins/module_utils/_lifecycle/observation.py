@@ -77,8 +77,13 @@ def console_log_of(seen: Observation) -> Optional[str]:
 
 
 def boot_line(found: Instance) -> kernel_arg_groups.Words:
-    """Return the words that an instance runs with; its kernel is the file, which may have been replaced meanwhile."""
+    """Return the words that an instance runs with; its kernel is the file, which may have been replaced meanwhile.
+
+    Paths are absolute, as options are, however the instance was started.
+    """
     path = instance_report.kernel_path(found) or ""
     script = kernel_script.of(procfs.environ(found.pid or 0))
     kernel = script + _DELETED * path.endswith(_DELETED) if script else path
-    return {**kernel_arg_groups.split(found.argv[1:]), "kernel": [kernel]}
+    cwd = procfs.link(f"/proc/{found.pid}/cwd") or ""
+    words = kernel_arg_groups.split([kernel_arg_groups.absolute(word, cwd) for word in found.argv[1:]])
+    return {**words, "kernel": [kernel]}

@@ -24,6 +24,7 @@ from .perform import bug
 SCOPE = "fleet"
 ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "gather_subset": {"type": "list", "elements": "str"},
+    "declaration": {"type": "bool", "default": False},
 }
 CONSTRAINTS: Dict[str, Any] = {}
 _FACTS_TIME = 10.0  # seconds for those of one instance; a slow one must not take away those of all others
@@ -43,6 +44,8 @@ def run(task: Task) -> Dict[str, Any]:
     subsets = task.params.get("gather_subset")
     if subsets is not None:
         _add_facts(task, list(zip(found, probes)), rows, subsets)
+    if task.params["declaration"]:
+        _add_declarations(task, list(zip(found, probes)), rows)
     queries = ["version" for probe in probes if probe.version]
     return {"changed": False, "instances": rows, "vm_host": vm_host.describe_vm_host(), "commands": queries}
 
@@ -94,3 +97,22 @@ def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[instance_report.
         task.sockets.start()
     for row, found in zip(rows, parallel.map_in_parallel(ask, seen)):
         row.update(found)
+
+
+def _add_declarations(task: Task, seen: Sequence[Seen], rows: Sequence[instance_report.Row]) -> None:
+    """Add how each instance would be declared."""
+    from .._lifecycle import adoption  # only here: it loads all devices
+
+    def describe(pair: Seen) -> Dict[str, Any]:
+        instance, probe = pair
+        own = Task(task.params, True, instance.place, task.sockets)
+        try:
+            return adoption.describe(own, instance, probe)
+        except Exception as err:
+            known = err if isinstance(err, Error) else bug(err)
+            return {"options": None, "notes": [str(known)], "runtime_only": [], "replaced": []}
+
+    if task.sockets is not None:
+        task.sockets.start()
+    for row, found in zip(rows, parallel.map_in_parallel(describe, seen)):
+        row["declaration"] = found
