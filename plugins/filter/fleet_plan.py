@@ -14,6 +14,7 @@ description:
     uses it.
   - Instances that end go first, in reverse of the declared order, because that frees memory and disks. The others
     follow in the declared order. Neighbours with the same options form a group and start at once.
+  - An instance starts after those in its C(depends_on), and ends before them. Such instances are never in one group.
 positional: _defaults
 options:
   _input:
@@ -43,7 +44,9 @@ _value:
       type: list
       elements: str
     instances:
-      description: The instances in the order of their turns, each with its C(umid) and all its C(options).
+      description:
+        - The instances in the order of their turns, each with its C(umid), its C(name) (with its directory, if it has
+          one of its own), its C(depends_on) and all its other C(options).
       type: list
       elements: dict
     groups:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +38,63 @@ def known_options() -> frozenset[str]:
 
 
 def plan(fleet: Sequence[Declared], defaults: Options) -> dict[str, Any]:
-    """Return `errors`, `instances` ({umid, options}) in the order of their turns, and `groups` ({umids, options})."""
+    """Return `errors`, `instances` ({umid, name, depends_on, options}) in their turns, `groups` ({umids, options})."""
     errors = list(_errors(fleet, defaults))
     if errors:
         return {"errors": errors, "instances": [], "groups": []}
-    instances = _in_turn([_instance({**defaults, **row}) for row in fleet])
-    alike = groupby(instances, key=lambda row: row["options"])
-    groups = [{"umids": [row["umid"] for row in rows], "options": options} for options, rows in alike]
-    return {"errors": [], "instances": instances, "groups": groups}
+    ordered, circle = _ordered([_instance({**defaults, **row}) for row in fleet])
+    if circle:
+        return {"errors": [_circular(circle)], "instances": [], "groups": []}
+    instances = _in_turn(ordered)
+    return {"errors": [], "instances": instances, "groups": _groups(instances)}
 
 
 def _instance(row: Declared) -> dict[str, Any]:
-    options = {key: value for key, value in row.items() if key != "umid"}
-    return {"umid": str(row["umid"]), "name": _name(str(row["umid"]), options), "options": options}
+    options = {key: value for key, value in row.items() if key not in ("umid", "depends_on")}
+    depends_on = [str(umid) for umid in row.get("depends_on") or ()]
+    umid = str(row["umid"])
+    return {"umid": umid, "name": _name(umid, options), "depends_on": depends_on, "options": options}
+
+
+def _ordered(instances: Sequence[Declared]) -> tuple[list[Declared], list[Declared]]:
+    """Return instances in the declared order, each behind those that it depends on; and what is left of circles."""
+    waiting, found = list(instances), []
+    while waiting:
+        open_ones = {row["umid"] for row in waiting}
+        ready = next((row for row in waiting if not open_ones & set(row["depends_on"])), None)
+        if ready is None:
+            break
+        waiting.remove(ready)
+        found.append(ready)
+    return found, waiting
+
+
+def _circular(rows: Sequence[Declared]) -> str:
+    """Return the sentence about a circle among instances that all wait for another of them."""
+    after = {row["umid"]: next(umid for umid in row["depends_on"] if umid in _umids(rows)) for row in rows}
+    path = [rows[0]["umid"]]
+    while path[-1] not in path[:-1]:
+        path.append(after[path[-1]])
+    circle = path[path.index(path[-1]) :]
+    return f"depends_on of {circle[0]} is a circle, {' -> '.join(circle)}; expected an order in which all can start"
+
+
+def _umids(rows: Sequence[Declared]) -> set[str]:
+    return {row["umid"] for row in rows}
+
+
+def _groups(instances: Sequence[Declared]) -> list[dict[str, Any]]:
+    """Return neighbours that are described alike, and do not depend on each other, as one group."""
+    groups: list[dict[str, Any]] = []
+    for row in instances:
+        last = groups[-1] if groups else {"umids": [], "options": None}
+        linked = set(row["depends_on"]) & set(last["umids"]) or row["umid"] in last.get("awaited", ())
+        if last["options"] != row["options"] or linked:
+            last = {"umids": [], "options": row["options"], "awaited": set()}
+            groups.append(last)
+        last["umids"].append(row["umid"])
+        last["awaited"].update(row["depends_on"])
+    return [{"umids": group["umids"], "options": group["options"]} for group in groups]
 
 
 def _name(umid: str, options: Options) -> str:
@@ -76,6 +119,22 @@ def _errors(fleet: Sequence[Declared], defaults: Options) -> Iterator[str]:
         if name in seen:
             yield f"umid {umid} is declared twice; expected each umid once"
         seen.add(name)
+    yield from _bad_dependencies([{**defaults, **row} for row in fleet])
+
+
+def _bad_dependencies(rows: Sequence[Declared]) -> Iterator[str]:
+    """Yield why a dependency is refused: it is not declared, or ends while the other one runs."""
+    states = {str(row.get("umid")): row.get("state", "running") for row in rows}
+    for row in rows:
+        umid, depends_on = row.get("umid"), row.get("depends_on") or ()
+        if isinstance(depends_on, str) or not isinstance(depends_on, Sequence):
+            yield f"depends_on of {umid} is {depends_on!r}; expected a list of umids"
+            continue
+        for other in map(str, depends_on):
+            if other not in states:
+                yield f"{umid} depends on {other!r}, which is not declared; expected one of {', '.join(states)}"
+            elif states[other] in _ENDS and row.get("state", "running") not in _ENDS:
+                yield f"{umid} depends on {other}, which is declared as {states[other]}; expected a running instance"
 
 
 def _unknown(where: str, options: Options) -> Iterator[str]:

@@ -346,6 +346,20 @@ def test_a_declared_option_that_takes_a_restart_is_warned_of(lab):
     assert "[WARNING]" not in str(lab.apply(one, hosts="vm-a"))
 
 
+def test_what_depends_on_another_starts_when_that_is_ready_and_ends_before_it(lab):
+    fleet = [{"umid": "web", "depends_on": ["db"]}, {"umid": "log"}, {"umid": "db", "depends_on": ["log"]}]
+    ready = {"wait_for": "log", "wait_pattern": guests.UP}
+    never = {"wait_for": "log", "wait_pattern": "never printed", "wait_timeout": 8}
+    run = lab.apply({"vm-a": [*fleet[:2], {**fleet[2], **never}]}, defaults=ready, hosts="vm-a")
+    assert run.rc != 0
+    assert sorted(lab.boots()) == ["db", "log"], "web does not start, because db is not ready"
+    lab.apply({"vm-a": fleet}, defaults=ready, hosts="vm-a").ok()
+    assert sorted(lab.boots()) == ["db", "log", "web"]
+    run = lab.apply({"vm-a": fleet}, defaults={**ready, "state": "absent"}, hosts="vm-a").ok()
+    turns = run.result("vm-a", f"uml.mconsole.instances : {START}")["results"]
+    assert [item["instances__group"]["umids"] for item in turns] == [["web"], ["db"], ["log"]]
+
+
 def test_instances_start_as_declared_and_restart_one_by_one(lab):
     """The next one is left alone when one does not come back."""
     names = ["zeta", "alpha", "mid"]

@@ -44,6 +44,34 @@ def test_what_ends_goes_first_and_in_reverse() -> None:
     assert turns({"umid": "a"}, {"umid": "b"}, state="absent") == [["b", "a"]]
 
 
+def test_what_depends_on_another_starts_behind_it_and_ends_before_it() -> None:
+    fleet = [{"umid": "web", "depends_on": ["db", "log"]}, {"umid": "db", "depends_on": ["log"]}, {"umid": "x"}]
+    assert turns(*fleet, {"umid": "log"}) == [["x", "log"], ["db"], ["web"]]
+    assert turns(*fleet, {"umid": "log"}, state="absent") == [["web"], ["db"], ["log", "x"]]
+    assert turns({"umid": "a"}, {"umid": "b", "depends_on": ["a"]}, {"umid": "c"}) == [["a"], ["b", "c"]]
+    assert turns({"umid": 1}, {"umid": "b", "depends_on": [1]}) == [["1"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("depends_on", "complaint"),
+    [
+        ({"a": ["b"], "b": ["c"], "c": ["a"]}, "depends_on of a is a circle, a -> b -> c -> a; expected an order"),
+        ({"x": ["a"], "a": ["a"]}, "depends_on of a is a circle, a -> a; expected"),
+        ({"a": ["z"]}, "a depends on 'z', which is not declared; expected one of a"),
+        ({"a": "b", "b": []}, "depends_on of a is 'b'; expected a list of umids"),
+    ],
+)
+def test_a_dependency_that_cannot_be_met_is_refused(depends_on: dict[str, Any], complaint: str) -> None:
+    found = _fleet_plan.plan([{"umid": umid, "depends_on": others} for umid, others in depends_on.items()], {})
+    assert complaint in found["errors"][0]
+    assert found["groups"] == []
+
+
+def test_what_runs_does_not_depend_on_what_ends() -> None:
+    fleet = [{"umid": "a", "depends_on": ["b"]}, {"umid": "b", "state": "stopped"}]
+    assert "a depends on b, which is declared as stopped" in _fleet_plan.plan(fleet, {})["errors"][0]
+
+
 def test_a_number_is_text_from_there_on() -> None:
     assert turns({"umid": 101}) == [["101"]]
 
