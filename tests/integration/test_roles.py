@@ -6,15 +6,20 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
+import hashlib
+import http.server
 import os
 import select
 import shutil
 import subprocess
 import tempfile
+import threading
 import tty
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -440,3 +445,57 @@ def test_what_cannot_be_prepared_is_told(lab, given, complaint):
     run = lab.play({"role": "uml.mconsole.host", "host_packages": [], **given}, hosts="vm-a")
     assert run.rc != 0
     assert complaint in str(run)
+
+
+class Server(http.server.SimpleHTTPRequestHandler):
+    """Serves a directory, and counts how often each file was fetched."""
+
+    fetched: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.fetched.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *_words: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(lab) -> Iterator[str]:
+    """Lend the address of a web server whose files are in `web`."""
+    (lab.folder / "web").mkdir()
+    Server.fetched.clear()
+    handler = functools.partial(Server, directory=str(lab.folder / "web"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as lent:
+        thread = threading.Thread(target=lent.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{lent.server_port}"
+        lent.shutdown()
+        thread.join()
+
+
+def test_images_are_fetched_once_and_kept(lab, server) -> None:
+    """Two empty VM hosts, an image by its address: fetched by the controller once, or by each; never again."""
+    packed = lab.folder / "web" / "guest.gz"
+    packed.write_bytes(gzip.compress(guests.root_image().read_bytes(), 1))
+    image = {
+        "path": "{{ place }}/images/guest.img",
+        "url": f"{server}/guest.gz",
+        "checksum": f"sha256:{hashlib.sha256(packed.read_bytes()).hexdigest()}",
+    }
+    role = {"role": "uml.mconsole.images", "images_controller_dir": f"{lab.folder}/kept"}
+    once = {**role, "images_fetch_by": "controller", "images_list": [image]}
+    each = {**role, "images_list": [{**image, "path": "{{ place }}/images/own.img"}]}
+    assert changes(lab.play(once, check=True))
+    assert (Server.fetched, sorted(lab.folder.glob("vm-*/images"))) == ([], [])
+    assert changes(lab.play(once))
+    assert Server.fetched == ["/guest.gz"]
+    lab.play(once, each).ok()
+    assert Server.fetched == ["/guest.gz"] * 3
+    made = sorted(lab.folder.glob("vm-*/images/*"))
+    assert [path.name for path in made] == ["guest.img", "guest.img.source", "own.img", "own.img.source"] * 2
+    assert {path.read_bytes() for path in made[::2]} == {guests.root_image().read_bytes()}
+    assert changes(lab.play(once, each, check=True)) == {}
+    other = {**once, "images_list": [{**image, "checksum": "sha256:" + "0" * 64}]}
+    assert "Choose another path" in str(lab.play(other))
+    assert Server.fetched == ["/guest.gz"] * 3

@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+from support.devices import SIZE
 
 NO_SHUTDOWN = ["halt", "terminate", "kill"]
 COLLECTOR = {"journal_dir": "{folder}/journal", "uml_dirs": ["{folder}"]}
+EMPTY = f"sha256:{hashlib.sha256(bytes(SIZE)).hexdigest()}"  # of an empty disk
 # module: what is done with it. `{folder}` is the uml_dir, which holds the disks a and b.
 ROWS: dict[str, list[dict[str, Any]]] = {
     "collector": [{**COLLECTOR, "state": state} for state in ("started", "restarted", "stopped")],
@@ -29,6 +33,10 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "disk_backup": [{"dest": "{folder}", "disks": ["ubd7"], "sync_timeout": 1}],
     "event_info": [{"journal_dir": "{folder}/journal"}],
     "event_wait": [{"journal_dir": "{folder}/journal", "wait_timeout": 0}],
+    "image": [
+        {"path": "{folder}/new.img", "src": "{folder}/a", "checksum": EMPTY},
+        {"path": "{folder}/new.img", "state": "absent"},
+    ],
     "instance": [
         {"state": "running"},
         {"state": "paused"},

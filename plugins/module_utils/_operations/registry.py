@@ -22,6 +22,7 @@ NAMES = (
     "disk_backup",
     "event_info",
     "event_wait",
+    "image",
     "instance",
     "instance_facts",
     "instance_info",
