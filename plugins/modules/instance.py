@@ -260,6 +260,10 @@ options:
 notes:
   - In the values of O(kernel), O(root), O(devices), O(kernel_args), O(notify), O(console_log) and O(memory_dir), the
     module replaces C({umid}) with the name of the instance. So one task with O(umids) can start many instances.
+  - C({machine_id}) there stands for the 32 digits of a machine ID of systemd, and C({mac}) for an Ethernet address that
+    is administered locally; C({mac1}) to C({mac99}) are further ones, for more interfaces. They follow from the umid
+    alone. So clones of one image differ, and each keeps its own wherever and whenever it starts. Two instances with the
+    same umid on two VM hosts have the same.
   - If the VM host kills the processes of users who log out, as C(systemd-logind) can, it also ends their instances.
 author:
   - uml.mconsole contributors (@uml-mconsole)
@@ -290,6 +294,19 @@ EXAMPLES = r"""
         file: /srv/{umid}/data.img
     kernel_args:
       systemd.hostname: "{umid}"
+
+- name: Start a hundred clones of one image
+  uml.mconsole.instance:
+    umids: "{{ range(1, 101) | map('regex_replace', '^', 'node') }}"
+    memory: 64M
+    root:
+      image: /srv/images/bookworm.img
+      cow: /srv/cow/{umid}.cow
+    devices:
+      vec0: transport=tap,ifname=tap-{umid},mac={mac}
+    kernel_args:
+      systemd.hostname: "{umid}"
+      systemd.machine_id: "{machine_id}"
 
 - name: Set its memory, and restart it if the memory differs
   uml.mconsole.instance:

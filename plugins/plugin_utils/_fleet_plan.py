@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.errors import AnsibleError
+from ansible.plugins.inventory import detect_range, expand_hostname_range
+
+from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import placeholders
 
 try:
     from ansible._internal._datatag._tags import Origin
@@ -38,7 +42,11 @@ def known_options() -> frozenset[str]:
 
 
 def plan(fleet: Sequence[Declared], defaults: Options) -> dict[str, Any]:
-    """Return `errors`, `instances` ({umid, name, depends_on, options}) in their turns, `groups` ({umids, options})."""
+    """Return `errors`, `instances` ({umid, name, depends_on, options}) in their turns, `groups` ({umids, options}).
+
+    The options of an instance have its name and so on in place of placeholders; a group shares them as declared.
+    """
+    fleet = [single for row in fleet for single in _expanded(row)]
     errors = list(_errors(fleet, defaults))
     if errors:
         return {"errors": errors, "instances": [], "groups": []}
@@ -46,7 +54,19 @@ def plan(fleet: Sequence[Declared], defaults: Options) -> dict[str, Any]:
     if circle:
         return {"errors": [_circular(circle)], "instances": [], "groups": []}
     instances = _in_turn(ordered)
-    return {"errors": [], "instances": instances, "groups": _groups(instances)}
+    own = [{**row, "options": placeholders.filled(row["options"], row["umid"])} for row in instances]
+    return {"errors": [], "instances": own, "groups": _groups(instances)}
+
+
+def _expanded(row: Declared) -> list[Declared]:
+    """Return a row for each umid of a range such as web[1:10], as in an inventory; a broken range stays as it is."""
+    umid = row.get("umid")
+    if not isinstance(umid, str) or not detect_range(umid):
+        return [row]
+    try:
+        return [{**row, "umid": name} for name in expand_hostname_range(umid)]
+    except (AnsibleError, ValueError):
+        return [row]
 
 
 def _instance(row: Declared) -> dict[str, Any]:
@@ -153,7 +173,7 @@ def _not_a_name(umid: Any) -> Iterator[str]:
     elif not _UMID.fullmatch(str(umid)):
         yield (
             f"umid {umid!r} is not a name for an instance; expected 1 to 63 letters, digits, dots, dashes and "
-            "underscores, the first of them not a dot or a dash"
+            "underscores, the first of them not a dot or a dash, or a range such as web[1:10]"
         )
 
 

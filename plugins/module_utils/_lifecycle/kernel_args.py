@@ -21,6 +21,7 @@ from .._mconsole.errors import InputError
 from .._mconsole.instances import Place
 from .._mconsole.names import host_path
 from .._mconsole.parsing import format_size, parse_size
+from .._mconsole.placeholders import filled
 from .kernel_arg_groups import GROUPS, Words, canonical, group_of, name_of, split
 
 KERNEL = "linux.uml"  # as Debian calls it
@@ -45,7 +46,7 @@ _OWN = ("umid", "uml_dir")
 def desired(options: Mapping[str, Any], umid: str) -> Words:
     """Return the words that the given launch options stand for; a group that is not given is not there.
 
-    ``{umid}`` in any value is the instance's name, so that one task can launch many.
+    ``{umid}`` and other placeholders in any value are filled, so that one task can launch many.
 
     :raises InputError: when a value cannot be put on a command line
     """
@@ -58,15 +59,6 @@ def desired(options: Mapping[str, Any], umid: str) -> Words:
         _check_word(word)
     _check_twice(words)
     return words
-
-
-def filled(value: Any, umid: str) -> Any:
-    """Return a value with the name of the instance in its place, however deep."""
-    if isinstance(value, str):
-        return value.replace("{umid}", umid)
-    if isinstance(value, Mapping):
-        return {key: filled(item, umid) for key, item in value.items()}
-    return [filled(item, umid) for item in value] if isinstance(value, list) else value
 
 
 def program(kernel: str) -> str:

@@ -10,7 +10,7 @@ import contextlib
 import os
 from typing import Any, Mapping, Optional, Tuple
 
-from .._mconsole import names, procfs
+from .._mconsole import names, placeholders, procfs
 from .._mconsole.errors import InputError, NotAllowedError
 from .._mconsole.instances import Instance, Place
 from . import instance_report, kernel_arg_groups, kernel_args, kernel_script, launch
@@ -62,7 +62,7 @@ def _unknown(where: Place) -> InputError:
 
 def _path(params: Mapping[str, Any], name: str, where: Place) -> str:
     value = params.get(name)
-    return names.host_path(kernel_args.filled(value, where.umid), name) if value else ""
+    return names.host_path(placeholders.filled(value, where.umid), name) if value else ""
 
 
 def from_running(found: Instance) -> Optional[Launch]:

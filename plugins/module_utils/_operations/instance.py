@@ -20,7 +20,7 @@ from .._lifecycle import (
     unit_limits,
     xstate,
 )
-from .._mconsole import locks
+from .._mconsole import locks, placeholders
 from .._mconsole.names import host_path
 from .._mconsole.parsing import check_seconds
 from .._mconsole.private_dir import private_directory
@@ -122,7 +122,7 @@ def _check(params: Dict[str, Any], umid: str) -> None:
     """
     for name in ("console_log", "memory_dir"):
         if params[name]:
-            host_path(kernel_args.filled(params[name], umid), name)
+            host_path(placeholders.filled(params[name], umid), name)
     for name in ("wait_timeout", "stop_timeout"):
         check_seconds(name, params[name], zero=True)
 

@@ -76,6 +76,18 @@ def test_a_number_is_text_from_there_on() -> None:
     assert turns({"umid": 101}) == [["101"]]
 
 
+def test_a_range_stands_for_an_instance_each_with_its_own_address() -> None:
+    assert turns({"umid": "a[8:10]"}, {"umid": "b[08:10:2]", "memory": "96M"}) == [["a8", "a9", "a10"], ["b08", "b10"]]
+    device = {"vec0": "transport=tap,ifname=tap-{umid},mac={mac}"}
+    found = _fleet_plan.plan([{"umid": "a[1:2]"}], {"devices": device})
+    options = [row["options"]["devices"]["vec0"].partition("mac=") for row in found["instances"]]
+    assert [before for before, _mac, _address in options] == [
+        f"transport=tap,ifname=tap-{name}," for name in ("a1", "a2")
+    ]
+    assert len({address for _before, _mac, address in options}) == 2
+    assert found["groups"][0]["options"]["devices"] == device, "shared by all, as declared"
+
+
 @pytest.mark.parametrize(
     ("fleet", "defaults", "complaint"),
     [
@@ -85,6 +97,8 @@ def test_a_number_is_text_from_there_on() -> None:
         ([{}], {}, "YAML reads it as None"),
         ([{"umid": ".."}], {}, "is not a name for an instance"),
         ([{"umid": "a" * 64}], {}, "is not a name for an instance"),
+        ([{"umid": "a[2:x]"}], {}, "is not a name for an instance"),
+        ([{"umid": "a[1:2]"}, {"umid": "a2"}], {}, "umid a2 is declared twice"),
         ([{"umid": "web1\r"}], {}, "umid 'web1\\r' is not a name for an instance"),
         ([{"umid": 7}, {"umid": "7"}], {}, "umid 7 is declared twice"),
         ([{"umid": "a", "memroy": "1G"}], {}, "instance a has the unknown option 'memroy'; did you mean 'memory'?"),

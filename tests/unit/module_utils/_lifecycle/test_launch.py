@@ -48,6 +48,9 @@ OPTIONS: list[tuple[dict[str, Any], list[str]]] = [
     ({"root": {"image": "/i"}}, ["root=/dev/ubda", "rw", "ubd0=/i"]),
     ({"root": {"image": "/i", "read_only": True}}, ["root=/dev/ubda", "ro", "ubd0r=/i"]),
     ({"root": {"image": "/i", "cow": "/{umid}.cow"}}, ["root=/dev/ubda", "rw", "ubd0=/web1.cow,/i"]),
+    ({"kernel_args": {"id": "{machine_id}"}}, ["id=9f84a643dc8caf670390540d1b2fec8d"]),
+    ({"devices": {"vec0": "transport=tap,ifname=t,mac={mac}"}}, ["vec0:transport=tap,ifname=t,mac=02:3f:2b:c4:cb:2f"]),
+    ({"devices": {"vec1": "transport=tap,ifname=t,mac={mac1}"}}, ["vec1:transport=tap,ifname=t,mac=02:bf:61:32:d6:5a"]),
     ({"root": {"image": "/i", "cow": "/c", "read_only": True}}, ["root=/dev/ubda", "ro", "ubd0=/c,/i"]),
     (
         {"root": {"image": "/i", "fstype": "ext4", "init": "/x"}},
