@@ -294,18 +294,6 @@ EXAMPLES = r"""
         file: /srv/{umid}/data.img
     kernel_args:
       systemd.hostname: "{umid}"
-
-- name: Start a hundred clones of one image
-  uml.mconsole.instance:
-    umids: "{{ range(1, 101) | map('regex_replace', '^', 'node') }}"
-    memory: 64M
-    root:
-      image: /srv/images/bookworm.img
-      cow: /srv/cow/{umid}.cow
-    devices:
-      vec0: transport=tap,ifname=tap-{umid},mac={mac}
-    kernel_args:
-      systemd.hostname: "{umid}"
       systemd.machine_id: "{machine_id}"
 
 - name: Set its memory, and restart it if the memory differs

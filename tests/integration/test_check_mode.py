@@ -25,7 +25,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_socke
 from ansible_collections.uml.mconsole.plugins.module_utils._operations import registry
 from support import processes, uml
 from support.devices import image
-from support.every_module import FAILS_WITHOUT_AN_EVENT, ROWS, filled
+from support.every_module import FAILS_WITHOUT_AN_EVENT, OLD, ROWS, filled
 from support.paths import CHECKOUT
 from support.run_operation import operate
 
@@ -56,6 +56,7 @@ def guest(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> Iterator[
     """Lend an instance that has a disk, and whose folder has two more; what a restart puts in its place ends, too."""
     for name in "abc":
         image(uml_dir / name)
+    operate("snapshot", umid="guest", uml_dir=str(uml_dir), **filled(OLD, str(uml_dir)))
     operate("cow", path=f"{uml_dir}/old.cow", backing_file=f"{uml_dir}/b")
     yield launch_guest("guest", f"ubd7={uml_dir}/c")
     pids = [int(path.read_text()) for path in uml_dir.glob("*/pid")]

@@ -22,14 +22,14 @@ import yaml
 
 from support import ansible, processes, uml
 from support.devices import image
-from support.every_module import FAILS_WITHOUT_AN_EVENT, ROWS, filled
+from support.every_module import FAILS_WITHOUT_AN_EVENT, OLD, ROWS, filled
 from support.run_operation import operate
 from support.vmhost import VmHost
 
 PYTHON = os.environ.get("UML_VM_HOST_PYTHON", "/usr/bin/python3")
 WAYS = ("here", "console")  # the VM host, to which the instance `named` is named; the instance `console` is a host
 WHERE = {"umid": "{{ 'named' if inventory_hostname == 'here' else omit }}", "uml_dir": "{{ top }}/uml"}
-BEFORE_THE_REST = ("disk_backup",)  # it copies a disk that `devices` takes away
+BEFORE_THE_REST = ("disk_backup", "snapshot")  # they copy a disk that `devices` takes away
 STATES = ("running", "restarted", "paused", "stopped", "absent")
 NOT_OF_THE_RESULT = {"invocation", "warnings", "deprecations"}
 
@@ -43,6 +43,7 @@ def fleet(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> Iterator[
         folder.mkdir()
         for name in "abc":
             image(folder / name)
+        operate("snapshot", umid=umid, uml_dir=f"{uml_dir}/uml", **filled(OLD, str(folder)))
         operate("cow", path=f"{folder}/old.cow", backing_file=f"{folder}/b")
         guests.append(launch_guest(umid, f"ubd7={folder}/c", uml_dir=uml_dir / "uml"))
     yield guests

@@ -14,7 +14,8 @@ from support.devices import SIZE
 NO_SHUTDOWN = ["halt", "terminate", "kill"]
 COLLECTOR = {"journal_dir": "{folder}/journal", "uml_dirs": ["{folder}"]}
 EMPTY = f"sha256:{hashlib.sha256(bytes(SIZE)).hexdigest()}"  # of an empty disk
-# module: what is done with it. `{folder}` is the uml_dir, which holds the disks a and b.
+# module: what is done with it. `{folder}` is the uml_dir, which holds the disks a, b and c, and
+# the snapshot `old` of b.
 ROWS: dict[str, list[dict[str, Any]]] = {
     "collector": [{**COLLECTOR, "state": state} for state in ("started", "restarted", "stopped")],
     "cow": [
@@ -51,9 +52,16 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "memory": [{"size": "72M"}],
     "proc_info": [{"paths": ["meminfo"]}],
     "request": [{"commands": ["version", "config con5=pts", "log x"]}, {"command": "version"}],
+    "snapshot": [
+        {"name": "new", "directory": "{folder}", "disks": ["ubd7"], "sync_timeout": 1},
+        {"name": "old", "directory": "{folder}", "state": "reverted"},
+        {"name": "old", "directory": "{folder}", "state": "absent"},
+    ],
+    "snapshot_info": [{"directory": "{folder}"}],
     "stack_info": [{"pids": [1]}],
     "sysrq": [{"key": "s"}, {"key": "m"}],
 }
+OLD = {"name": "old", "files": {"ubd2": "{folder}/b"}, "directory": "{folder}"}  # the snapshot, as it is taken
 # These wait for something, which in vain is an error; with nothing to wait for in check mode it is none.
 FAILS_WITHOUT_AN_EVENT = ("event_wait",)
 

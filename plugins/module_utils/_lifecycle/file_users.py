@@ -20,8 +20,13 @@ from .disk_check import BootDisk, disks_of
 
 def users_of(path: str) -> List[str]:
     """Return who would be harmed if a file were replaced or removed, as texts; each once."""
-    found = [*_instances(path), *_units(path), *_cow_files(path)]
+    found = [*_instances(path), *_units(path), *cow_files(path)]
     return list(dict.fromkeys(found)) or list(_processes(path))
+
+
+def running_users(path: str) -> List[str]:
+    """Return what runs and uses a file, as texts."""
+    return list(_instances(path)) or list(_processes(path))
 
 
 def _instances(path: str) -> Iterator[str]:
@@ -42,7 +47,7 @@ def _units(path: str) -> Iterator[str]:
                 yield f"the instance {launch['place'][1]} of systemd"
 
 
-def _cow_files(path: str) -> Iterator[str]:
+def cow_files(path: str) -> Iterator[str]:
     """Yield the COW files in the directory of the file that were made for it."""
     for entry in sorted(os.listdir(os.path.dirname(path))):
         other = os.path.join(os.path.dirname(path), entry)

@@ -31,6 +31,8 @@ NAMES = (
     "memory",
     "proc_info",
     "request",
+    "snapshot",
+    "snapshot_info",
     "stack_info",
     "sysrq",
 )
