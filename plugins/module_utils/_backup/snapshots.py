@@ -87,7 +87,7 @@ class Store:
         return sorted(found, key=lambda row: row["time"])
 
     def find(self, name: str) -> Optional[Row]:
-        """Return what a snapshot says of itself, or None when there is none of that name.
+        """Return what a snapshot says of itself, or None when no snapshot has that name.
 
         :raises InputError: when that is damaged
         """

@@ -68,7 +68,7 @@ def format_of(path: str) -> str:
 
 @contextlib.contextmanager
 def reading(path: str, kind: str) -> Iterator[IO[bytes]]:
-    """Lend the content of a file that may be compressed.
+    """Yield the content of a file that may be compressed.
 
     :raises InputError: when it is damaged, or this Python cannot read such files
     """
