@@ -77,7 +77,7 @@ def fsync_file(path: str) -> None:
 
 
 def fingerprint(path: str) -> str:
-    """Return a hash of what a file holds, which does not depend on where it has holes; holes are not read."""
+    """Return a hash of the content of a file that does not depend on where it has holes; holes are not read."""
     made = hashlib.sha256()
     with open(path, "rb") as stream:
         size = os.fstat(stream.fileno()).st_size

@@ -85,7 +85,7 @@ def reading(path: str, kind: str) -> Iterator[IO[bytes]]:
 
 
 def _opener(kind: str) -> Tuple[Callable[..., Any], Type[Exception]]:
-    """Return what opens a kind of compression, and an error of its own that says that a file is damaged."""
+    """Return what opens a kind of compression, and the error class by which it reports a damaged file."""
     if kind != "xz":
         known: Dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open}
         return known.get(kind, open), EOFError
