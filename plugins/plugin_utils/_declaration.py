@@ -141,7 +141,7 @@ def _lift_defaults(fleet: Sequence[Options]) -> Options:
 
 
 def _with_directory(declared: dict[str, Any]) -> dict[str, Any]:
-    """Return variables in which the directory that holds most files is a variable of its own."""
+    """Return variables in which the directory that holds most files is a separate variable."""
     rows = [declared["instances_defaults"], *declared["instances_fleet"]]
     paths = set(_paths([value for row in rows for name, value in row.items() if name not in _FIXED]))
     counted = Counter(path.rpartition("/")[0] for path in paths)

@@ -29,8 +29,8 @@ class Finding(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What ``instance`` and ``devices`` answered about one declared instance in check mode (nothing where it was not
-    asked), and its row of ``instance_info``, if there is one."""
+    """The answers of ``instance`` and ``devices`` in check mode about one declared instance, and its row of
+    ``instance_info``; an answer is empty where the module was not asked."""
 
     instance: Result
     devices: Result

@@ -118,7 +118,7 @@ def _groups(instances: Sequence[Declared]) -> list[dict[str, Any]]:
 
 
 def _name(umid: str, options: Options) -> str:
-    """Return a umid with its directory, where the instance has one of its own."""
+    """Return a umid with its directory, where the instance names one."""
     return f"{options['uml_dir']}/{umid}" if options.get("uml_dir") else umid
 
 

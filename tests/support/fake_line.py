@@ -10,11 +10,13 @@ here, and it can drop, change and add bytes.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import signal
 import subprocess
+import termios
 import threading
 import tty
 from collections.abc import Callable
@@ -44,6 +46,7 @@ class FakeLine:
             stdout=inside,
             stderr=inside,
             start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that ctrl-c reaches it
             env={"PATH": os.environ["PATH"], "HOME": "/", "PS1": "# "},
         )
         os.close(inside)

@@ -70,7 +70,7 @@ class MetricsFile:
 
 
 class Snapshot:
-    """What a collector knows at one moment."""
+    """The knowledge of a collector at one moment."""
 
     def __init__(self, instances: Sequence[TrackedInstance], counters: Counters, events: Mapping[Any, int]) -> None:
         self.instances = list(instances)[:MOST]

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""The event that an operation becomes: every field is of its kind, on one line and bounded, whoever sent it."""
+"""The event of an operation: each field is of its kind, on one line and bounded, also when a stranger sent it."""
 
 from __future__ import annotations
 

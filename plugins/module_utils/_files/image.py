@@ -166,7 +166,7 @@ def _make_from_qcow2(source: str, target: str, _size: int) -> None:
 
 
 def check_alone(source: str) -> None:
-    """Refuse a qcow2 image that holds the names of other files: whoever made it would choose which are read here.
+    """Refuse a qcow2 image that holds the names of other files: its author would choose which are read here.
 
     :raises InputError: when it is not a qcow2 image, or names a backing file or a data file
     """

@@ -75,7 +75,7 @@ def append(directory: str, event: journal.Event) -> None:
 
 
 def _visit(path: str) -> int:
-    """Take the writer's lock as one that only visits: shared, so nobody takes it for a collector."""
+    """Return the writer's lock, taken shared, so that other processes do not take this one for a collector."""
     return journal.take_lock(path, fcntl.LOCK_SH, _PATIENCE)
 
 

@@ -2,7 +2,7 @@
 # Simplified BSD License (see LICENSES/BSD-2-Clause.txt or https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
 
-"""What would declare an instance that was started by any means, with all that no process or kernel shows as notes."""
+"""The declaration of an instance that was started by any means, with notes on all that no process or kernel shows."""
 
 from __future__ import annotations
 

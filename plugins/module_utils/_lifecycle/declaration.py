@@ -5,7 +5,7 @@
 """The options of the module ``instance`` that stand for a command line: the way back of ``kernel_args.desired``.
 
 Each option is made, turned into words again by ``desired`` and compared with the command line, so that what is
-returned never differs from what runs. What has no option becomes a word of ``kernel_args``.
+returned never differs from what runs. A word without an option stays a word of ``kernel_args``.
 """
 
 from __future__ import annotations

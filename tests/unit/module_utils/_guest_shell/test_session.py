@@ -109,7 +109,7 @@ def killed_after(count: int) -> type[Line]:
 
 
 LENGTH = 1600  # bytes that a session sends until its first command has ended
-STEP = 1 if os.environ.get("UML_FAULTS") == "all" else 229
+STEP = 1 if os.environ.get("UML_FAULTS") == "all" else 149
 
 
 @pytest.mark.parametrize("count", range(0, LENGTH, STEP))
