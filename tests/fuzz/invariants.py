@@ -20,7 +20,7 @@ from pathlib import Path
 from ansible_collections.uml.mconsole.plugins.module_utils._devices import classes, spec
 from ansible_collections.uml.mconsole.plugins.module_utils._facts import distribution
 from ansible_collections.uml.mconsole.plugins.module_utils._guest import parsers
-from ansible_collections.uml.mconsole.plugins.module_utils._journal import journal
+from ansible_collections.uml.mconsole.plugins.module_utils._journal import event_line, journal
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, ProtocolError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.wire import (
@@ -202,7 +202,7 @@ def line(source: Random) -> None:
     data = bytearray(json.dumps(event).encode())
     for _each in range(source.choice((0, 1, 1, 2, 5))):
         _spoil(source, data)
-    found = journal.parse(bytes(data))
+    found = event_line.parse(bytes(data))
     if found is not None:
         _require(0 < found["seq"] < 10**16, "an event has a number")
         json.dumps(found, allow_nan=False)

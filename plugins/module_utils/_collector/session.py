@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 from .._journal import journal
+from .._journal.event_line import Event
 from .._mconsole.errors import InputError
 from .._mconsole.parsing import parse_size
 from .._program import bundle
@@ -161,7 +162,7 @@ class _Journal:
         self._limit = limit
         self._writer: Optional[journal.Writer] = journal.Writer(directory, limit)
 
-    def append(self, event: journal.Event) -> None:
+    def append(self, event: Event) -> None:
         """Write one event.
 
         :raises OSError: when that cannot be done now

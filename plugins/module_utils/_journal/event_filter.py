@@ -14,7 +14,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Pattern, Tuple
 from .._mconsole import instances, names
 from .._mconsole.errors import InputError
 from . import journal
-from .journal import Event
+from .event_line import Event
 
 SEVERITIES = ("debug", "info", "warning", "error", "critical")
 TYPES = (

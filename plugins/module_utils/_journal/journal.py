@@ -23,8 +23,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from .._mconsole import procfs
 from .._mconsole.errors import InputError, NotAllowedError
-from .event_line import Event as Event
-from .event_line import parse as parse
+from .event_line import Event, parse
 
 LIMIT = 16 << 20  # bytes of all files together
 _FILES = 8

@@ -16,6 +16,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 from .._mconsole.private_dir import bases
 from . import journal
+from .event_line import Event
 
 PUBLIC = "/run/uml-mconsole"  # where root's collectors listen to the other users
 PREFIX = "trail-"
@@ -59,7 +60,7 @@ def _send(path: str, data: bytes) -> bool:
     return True
 
 
-def append(directory: str, event: journal.Event) -> None:
+def append(directory: str, event: Event) -> None:
     """Write one event to a journal that no collector writes, within the size that its last collector gave it.
 
     :raises Error: when another process writes it, or the directory is not this user's alone

@@ -10,7 +10,8 @@ from collections import deque
 from typing import Any, Dict, Iterable, List, Tuple
 
 from .._journal import event_filter, journal
-from .._journal.journal import Event, Reader
+from .._journal.event_line import Event
+from .._journal.journal import Reader
 from .._mconsole.errors import InputError
 from .._task.task import Task
 

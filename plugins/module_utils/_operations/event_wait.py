@@ -11,7 +11,8 @@ from collections import deque
 from typing import Any, Deque, Dict, Optional
 
 from .._journal import event_filter, journal
-from .._journal.journal import Event, Reader
+from .._journal.event_line import Event
+from .._journal.journal import Reader
 from .._mconsole.errors import UnansweredError
 from .._mconsole.parsing import check_seconds
 from .._task.task import Task
