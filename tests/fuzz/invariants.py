@@ -20,7 +20,7 @@ from pathlib import Path
 from ansible_collections.uml.mconsole.plugins.module_utils._devices import classes, spec
 from ansible_collections.uml.mconsole.plugins.module_utils._facts import distribution
 from ansible_collections.uml.mconsole.plugins.module_utils._guest import parsers
-from ansible_collections.uml.mconsole.plugins.module_utils._journal import event_line, journal
+from ansible_collections.uml.mconsole.plugins.module_utils._journal import event_line
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole import commands
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import InputError, ProtocolError
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.wire import (
