@@ -44,7 +44,7 @@ def run(task: Task) -> Dict[str, Any]:
     subsets = task.params.get("gather_subset")
     if subsets is not None:
         _add_facts(task, list(zip(found, probes)), rows, subsets)
-    if task.params["declaration"]:
+    if task.params.get("declaration"):
         _add_declarations(task, list(zip(found, probes)), rows)
     queries = ["version" for probe in probes if probe.version]
     return {"changed": False, "instances": rows, "vm_host": vm_host.describe_vm_host(), "commands": queries}
