@@ -275,7 +275,7 @@ def test_it_ends_cleanly(running: Collecting) -> None:
     assert (result["changed"], result["state"], result["pid"]) == (True, "stopped", None)
     assert not processes_of(pid)
     assert not running.notify.exists()
-    assert running.events()[-1]["type"] == "collector_stopped"
+    assert running.events("collector_stopped")
     assert not running("stopped")["changed"]
 
 
@@ -349,7 +349,7 @@ def test_other_settings_restart_it_and_those_not_given_are_kept(running: Collect
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"patterns": [{"name": "x", "regex": "("}]}, "no regular expression"),
+    ({"patterns": [{"name": "x", "regex": "("}]}, "not a regular expression"),
     ({"patterns": [{"name": "x", "regex": "a"}, {"name": "x", "regex": "b"}]}, "given twice"),
     ({"event_rate": -1}, "expected events per second"),
     ({"journal_size": "much"}, "not a size"),

@@ -558,7 +558,7 @@ def test_nothing_is_changed_while_paused(device, folder, clean):
     try:
         refused = [device(check=check, name="ubd1", file=file) for check in (True, False)]
         assert all(
-            each["failed"] and each["error"]["kind"] == "danger" and "resume: true" in each["msg"] for each in refused
+            each["failed"] and each["error"]["kind"] == "danger" and "resume=true" in each["msg"] for each in refused
         )
         assert clean.request("config ubd1") == (0, "")
         same = device(name="con5", channel="null")

@@ -280,7 +280,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("cannot hold", {"memory": "4096G"}),
     ("relative path", {"console_log": "a.log"}),
     ("which the kernel clears", {"console_log": "{dir}/a/log"}),
-    ("no regular file", {"console_log": "{dir}"}),
+    ("not a regular file", {"console_log": "{dir}"}),
     ("is not there", {"memory_dir": "/nonexistent"}),
     ("noexec|cannot hold", {"memory_dir": "/proc"}),
     ("use the option umid instead", {"kernel_args": ["umid=b"]}),
@@ -289,7 +289,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("given twice", {"memory": "64M", "kernel_args": {"mem": "96M"}}),
     ("out of range", {"devices": {"ubd16": "/dev/null"}}),
     ("not a regular expression", {"wait_for": "log", "wait_pattern": "("}),
-    ("give notify", {"wait_for": "message"}),
+    ("set notify", {"wait_for": "message"}),
     ("at least 1", {"ncpus": 0}),
 ]
 
