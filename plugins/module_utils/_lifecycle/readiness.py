@@ -33,7 +33,7 @@ _PAUSE = 1.0  # seconds between looks into a guest, each of which takes its line
 _RUN = re.compile(r"^(\[[ 0-9.]+\] )?Run \S+ as init process", re.MULTILINE)
 _SILENT = re.compile(r"quiet|loglevel=.*|console=.*")  # words with which the line may not come to the log
 _BOOT = 30.0  # seconds from its console on after which a guest that shows no processes hides them
-_PROOF = {"line": 0.05, "silent": 1.0, "loud": 5.0}  # seconds of processes that prove enough; old kernels have no line
+_PROOF = {"line": 0.05, "silent": 2.0, "loud": 5.0}  # seconds of processes that prove enough; old kernels have no line
 
 
 class Readiness:
