@@ -35,7 +35,9 @@ def networks() -> Iterator[dict[str, Network]]:
 @pytest.fixture
 def play(networks: dict[str, Network], ansible_home: Path, uml_dir: Path) -> Iterator[Play]:
     """Lend `play(state, check)`: the playbook with the example as it is, but for how its VM hosts are reached."""
-    ends = {name: ["ip", "netns", "exec", each.name] for name, each in networks.items()}
+    # The local client listens below /run, which two machines do not share.
+    own_run = 'mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd && exec "$@"'  # where the local client listens
+    ends = {name: ["ip", "netns", "exec", each.name, "sh", "-c", own_run, "sh"] for name, each in networks.items()}
     with (
         VmHost(address=networks["vm1"].address, inside=ends["vm1"]) as one,
         VmHost(address=networks["vm2"].address, inside=ends["vm2"]) as other,
