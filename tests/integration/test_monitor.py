@@ -84,6 +84,7 @@ def files(vm_host: VmHost, ansible_home: Path, journal: Path, uml_dir: Path, tmp
         "monitor_event_rate": 10,
         "monitor_journal_size": "2MiB",
         "monitor_user": "root",
+        "monitor_metrics_file": "",
     }
     tasks: list[dict[str, Any]] = [
         {
