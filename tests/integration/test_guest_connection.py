@@ -234,10 +234,11 @@ def test_who_has_the_line_is_said(vm_host: Any, bare: uml.Instance) -> None:
 
 
 @pytest.mark.parametrize("way", ["hostfs", "line"])
-def test_messages_on_the_line_do_no_harm(vm_host: Any, launch_guest: Any, way: str) -> None:
-    """As those of a kernel that has the line as a console; one that boots so waits for a reader of the line."""
-    instance = launch_guest("noisy", "con1=pts", "line=tty1")
-    instance.guest("(while :; do echo '<1>@@ a message @1 0' >/dev/tty1; sleep 0.02; done) >/dev/null 2>&1 &")
+def test_messages_of_the_kernel_on_the_line_do_no_harm(vm_host: Any, launch_guest: Any, way: str) -> None:
+    """The first console= that a kernel of User-Mode Linux knows is its only one: its log stays empty."""
+    words = ("con1=pts", "line=tty1", "console=tty1", "console=tty0", "loglevel=8")
+    instance = launch_guest("noisy", *words, wait=False)
+    instance.guest("(while :; do echo '<1>@@ a message @1 0' >/dev/kmsg; sleep 0.02; done) >/dev/null 2>&1 &")
     inventory = hosts(vm_host, instance, ansible_uml_transfer=way, ansible_uml_guest_timeout=60)
     tasks = [{"ansible.builtin.raw": "seq 4000"} for _number in range(3)]
     run = ansible.run_playbook(play(*tasks), inventory).ok()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import hashlib
 import json
 import os
 import socket
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from .._mconsole.private_dir import bases, inside_private_directory
+from .named_socket import NamedSocket, name_of
 
 _TIME = 5.0  # seconds that a collector may take to answer; it may be writing to a slow disk
 _GLANCE = 1.0  # seconds for each of those that are asked together
@@ -23,39 +23,22 @@ _PREFIX = "collector-"
 Status = Dict[str, Any]
 
 
-class StatusSocket:
+class StatusSocket(NamedSocket):
     """The listening socket, in the user's private directory, named by the directory of the journal."""
 
     def __init__(self, directory: str, status: Callable[[], Status]) -> None:
-        self._directory = directory
+        super().__init__(name_of(_PREFIX, directory))
         self._status = status
-        self._sock: Optional[socket.socket] = None
-        self.path = ""
         self.open()
 
     def open(self) -> None:
         """Create the socket, in place of one whose process has ended."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         os.fchmod(sock.fileno(), 0o600)
-        self.path = inside_private_directory(lambda folder: self._bind(sock, folder))
+        self.path = inside_private_directory(lambda folder: self.bind(sock, folder))
         sock.listen(64)
         sock.setblocking(False)
         self._sock = sock
-
-    def _bind(self, sock: socket.socket, folder: str) -> str:
-        path = _path(folder, self._directory)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # we hold the lock, so no other collector uses it
-        sock.bind(path)
-        return path
-
-    def is_there(self) -> bool:
-        """Return whether others still find it; a cleaner of /tmp may have been here."""
-        return os.path.exists(self.path)
-
-    def fileno(self) -> int:
-        """Return the descriptor, to wait for visitors."""
-        return self._sock.fileno() if self._sock is not None else -1
 
     def answer(self) -> None:
         """Send the status to one client, which may not read it."""
@@ -113,8 +96,7 @@ def _status_sockets() -> Iterator[Tuple[str, str]]:
 
 
 def _path(private: str, directory: str) -> str:
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:16]
-    return os.path.join(private, f"{_PREFIX}{digest}")
+    return os.path.join(private, name_of(_PREFIX, directory))
 
 
 def _ask(path: str, timeout: float = _TIME) -> Optional[Status]:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import socket
@@ -17,6 +16,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from .._journal.trail import PREFIX, PUBLIC
 from .._mconsole.private_dir import inside_private_directory
 from . import operation_event
+from .named_socket import NamedSocket, name_of
 from .rate_limit import RateLimit
 from .recorder import Recorder
 
@@ -27,16 +27,13 @@ _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 _SPACE = socket.CMSG_SPACE(_CREDENTIALS.size)  # no room for descriptors that are sent along
 
 
-class TrailSocket:
+class TrailSocket(NamedSocket):
     """One datagram socket, and who may send to it; the VM host says which user has sent an entry."""
 
     def __init__(self, directory: str, is_public: bool, take: Callable[[Mapping[str, Any], int], None]) -> None:
-        digest = hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:16]
-        self._name = f"{PREFIX}{digest}"
+        super().__init__(name_of(PREFIX, directory))
         self._is_public = is_public
         self._take = take
-        self._sock: Optional[socket.socket] = None
-        self.path = ""
         self.open()
 
     def open(self) -> None:
@@ -46,27 +43,11 @@ class TrailSocket:
         os.fchmod(sock.fileno(), 0o600)  # before it has a name
         if self._is_public:
             os.makedirs(PUBLIC, 0o755, exist_ok=True)
-            self.path = self._bind(sock, PUBLIC)
+            self.path = self.bind(sock, PUBLIC)
+            os.chmod(self.path, 0o666)  # bind has taken the umask's bits away
         else:
-            self.path = inside_private_directory(lambda folder: self._bind(sock, folder))
+            self.path = inside_private_directory(lambda folder: self.bind(sock, folder))
         self._sock = sock
-
-    def _bind(self, sock: socket.socket, folder: str) -> str:
-        path = os.path.join(folder, self._name)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)  # we hold the lock, so no other collector uses it
-        sock.bind(path)
-        if self._is_public:
-            os.chmod(path, 0o666)  # bind has taken the umask's bits away
-        return path
-
-    def is_there(self) -> bool:
-        """Return whether others still find it."""
-        return os.path.exists(self.path)
-
-    def fileno(self) -> int:
-        """Return the descriptor, to wait for entries."""
-        return self._sock.fileno() if self._sock is not None else -1
 
     def answer(self) -> None:
         """Take what has come; what is not an entry is left out."""
@@ -129,6 +110,6 @@ def open_sockets(directory: str, trail: Trail) -> List[TrailSocket]:
     """Return the sockets of a collector; only root's has one for other users."""
     sockets = [TrailSocket(directory, False, trail.take)]
     if os.geteuid() == 0 and os.path.isdir(os.path.dirname(PUBLIC)):
-        with contextlib.suppress(OSError):  # where /run cannot be written to, there is none for other users
+        with contextlib.suppress(OSError):  # without a writable /run, other users have no socket
             sockets.append(TrailSocket(directory, True, trail.take))
     return sockets

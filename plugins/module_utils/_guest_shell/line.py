@@ -101,7 +101,7 @@ class Line:
             _readable, writable, _odd = select.select([], [self._descriptor], [], _left(deadline))
             if not writable:
                 raise UnansweredError(f"{self.name} of {self.umid} takes nothing", umid=self.umid)
-            with _gone():
+            with _gone(), contextlib.suppress(BlockingIOError):  # the terminal is full again
                 data = data[os.write(self._descriptor, data) :]
 
     def hear(self, deadline: float) -> bytes:
@@ -113,16 +113,25 @@ class Line:
         :raises Gone: when the other end is closed
         """
         pause = _FIRST_NUDGE
-        while not select.select([self._descriptor], [], [], min(_left(deadline), pause))[0]:
+        while True:
+            if select.select([self._descriptor], [], [], min(_left(deadline), pause))[0]:
+                found = self._read()
+                if found:
+                    return found
+            elif time.monotonic() < deadline:
+                self._nudge()
+                pause = min(pause * 2, _LAST_NUDGE)
             if time.monotonic() >= deadline:
                 return b""
-            self._nudge()
-            pause = min(pause * 2, _LAST_NUDGE)
-        with _gone():
+
+    def _read(self) -> bytes:
+        """Return what is there; nothing when the terminal was readable and has nothing after all, as it can be."""
+        with _gone(), contextlib.suppress(BlockingIOError):
             found = os.read(self._descriptor, _PART)
             if not found:
                 raise Gone
             return found
+        return b""
 
     def forget(self) -> None:
         """Drop what was said so far."""

@@ -20,7 +20,7 @@ from .._task.task import Task
 from .registry import changes
 
 Result = Dict[str, Any]
-_NO_LOGIN = 2**32 - 1  # what /proc/self/loginuid holds when nobody has logged in
+_NO_LOGIN = 2**32 - 1  # the value of /proc/self/loginuid before any login
 
 
 def record(operation: ModuleType, task: Task, result: Result) -> None:

@@ -10,12 +10,17 @@ import contextlib
 import io
 import os
 import random
+import re
+import select
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell import line as line_module
 from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell.line import Gone, Line
 from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell.login import Account
 from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell.session import Session
@@ -147,3 +152,18 @@ def test_nothing_is_left_in_the_guest(tmp_path: Path) -> None:
     while place.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not place.exists()
+
+
+def test_a_terminal_that_is_readable_and_empty_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux lets select say so of a pseudo-terminal while a kernel writes to it (seen on 6.1)."""
+    wrong = iter([True, True])
+
+    def see(*words: Any) -> Any:
+        return words[:3] if next(wrong, False) else select.select(*words)
+
+    monkeypatch.setattr(line_module, "select", types.SimpleNamespace(select=see))
+    with FakeLine(("/bin/sh", "-c", "sleep 1; echo it; sleep 60")) as fake:
+        line = Line("fake", "ssl1", fake.path, lambda: None)
+        with contextlib.closing(line):
+            assert line.expect(re.compile(b"it"), time.monotonic() + 20) is not None
+    assert next(wrong, None) is None
