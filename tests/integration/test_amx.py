@@ -179,6 +179,7 @@ def test_a_crash_under_systemd_ends_in_a_restart(lab: Lab, series: str) -> None:
     ansible.run_playbook(plays, {"vm1": lab.host.inventory_vars()}, home=lab.home).ok()
     first = good(lab.start(series, supervisor="systemd"))
     assert first["xstate_shim"] is True
+    wait_until(lambda: lab.boots() == 1, 120, "the guest is up")
     lab.machine.run("kill", "-KILL", str(first["pid"]))
     wait_until(lambda: lab.boots() == 2, 120, "systemd has started it anew")
     assert good(lab.do(umid="a"))["xstate_shim"] is True

@@ -123,7 +123,7 @@ def inventory(vm_host: VmHost, evil: uml.Instance) -> dict[str, dict[str, Any]]:
 def test_a_report_of_an_evil_guest_can_be_read(
     inventory: dict[str, dict[str, Any]], owned: Path, tmp_path: Path, ansible_home: Path
 ) -> None:
-    words = [f"directory={tmp_path}", "umid=evil"]
+    words = [f"crash_report_directory={tmp_path}", "crash_report_umid=evil"]
     more = [word for each in words for word in ("-e", each)]
     run = ansible.run_playbook("uml.mconsole.crash_report", inventory, home=ansible_home, extra_args=more).ok()
     (report,) = tmp_path.iterdir()
@@ -138,8 +138,9 @@ def test_a_umid_that_is_a_pattern_names_nobody(
     inventory: dict[str, dict[str, Any]], tmp_path: Path, ansible_home: Path
 ) -> None:
     """A user may have an instance called so, and have it crash."""
-    more = ["-e", f"directory={tmp_path}", "-e", '{"umid": "*"}']
-    ansible.run_playbook("uml.mconsole.crash_report", inventory, home=ansible_home, extra_args=more).ok()
+    more = ["-e", f"crash_report_directory={tmp_path}", "-e", '{"crash_report_umid": "*"}']
+    run = ansible.run_playbook("uml.mconsole.crash_report", inventory, home=ansible_home, extra_args=more)
+    assert run.result("evil", "Look whether anything was reported")["msg"].startswith("no instance * in the inventory")
     assert not list(tmp_path.iterdir())
 
 
