@@ -43,6 +43,7 @@ CONTROLLERS = {
     "2.19": ("3.11", "3.12", "3.13"),
     "2.20": ("3.12", "3.13", "3.14"),
     "2.21": ("3.12", "3.13", "3.14"),
+    "2.22": ("3.13", "3.14"),
 }
 VM_HOSTS = {
     "2.17": ("3.8", "3.9", "3.10", "3.11", "3.12"),
@@ -50,7 +51,11 @@ VM_HOSTS = {
     "2.19": ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13"),
     "2.20": ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"),
     "2.21": ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"),
+    "2.22": ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"),
 }
+# Of these there is a release candidate only, which pip installs where it is named.
+CANDIDATES = {"2.22": "2.22.0rc1"}
+
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "none"
@@ -360,7 +365,7 @@ def install_pip_bootstrap() -> None:
     """Put our own bootstrap of pip where ansible-test would otherwise download one from a further host."""
     folder = private_home() / ".ansible" / "test" / "cache"
     folder.mkdir(parents=True, exist_ok=True)
-    for version in ("23_1_2", "24_2", "25_2"):  # of ansible-core 2.17, 2.18 and 2.19, 2.20 and 2.21
+    for version in ("23_1_2", "24_2", "25_2"):  # of ansible-core 2.17, 2.18 and 2.19, 2.20 to 2.22
         shutil.copy(ROOT / "tools" / "get_pip.py", folder / f"get_pip_{version}.py")
 
 
@@ -476,7 +481,7 @@ def controller(session: nox.Session, core: str, version: str) -> Path:
     """
     python = find_python(version) or session.skip(f"no Python {version}")
     pinned = own_requirements(("hypothesis", "pytest", "pytest-timeout", "pytest-xdist"))
-    requirements = f"ansible-core~={core}.0\npytest-ansible\n{pinned}"
+    requirements = f"ansible-core~={CANDIDATES.get(core, f'{core}.0')}\npytest-ansible\n{pinned}"
     return environment(session, CACHE / "matrix" / f"{core}-{version}", str(python), requirements)
 
 
