@@ -144,13 +144,14 @@ from ansible.plugins.connection.ssh import Connection as SshConnection
 from ansible.plugins.loader import become_loader
 
 from ansible_collections.uml.mconsole.plugins.connection.mconsole import Connection as ConsoleConnection
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _prompts
+from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _option_definitions, _prompts
 from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import Become
 
 _PART = 4 << 20  # bytes of a file that one order carries
 _NO_PROGRAM = 127
 _PONG = b'{"ping": "pong", "changed": false}'
 _SAY = {"not_there", "not_allowed", "unanswered"}  # kinds of errors that leave no way into the guest
+_option_definitions.register(__name__, DOCUMENTATION)
 
 
 class Connection(ConsoleConnection):

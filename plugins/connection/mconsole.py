@@ -67,7 +67,12 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection.ssh import Connection as SshConnection
 from ansible.utils.display import Display
 
-from ansible_collections.uml.mconsole.plugins.plugin_utils import _console_guard, _identity, _origin
+from ansible_collections.uml.mconsole.plugins.plugin_utils import (
+    _console_guard,
+    _identity,
+    _option_definitions,
+    _origin,
+)
 from ansible_collections.uml.mconsole.plugins.plugin_utils._channel import Channel, result_of
 from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import (
     Become,
@@ -80,6 +85,7 @@ from ansible_collections.uml.mconsole.plugins.plugin_utils._transport import (
 # need is imported where it is used.
 display = Display()
 PYTHON_VARIABLE = "ansible_python_interpreter"
+_option_definitions.register(__name__, DOCUMENTATION)
 
 
 class Connection(SshConnection):
