@@ -13,23 +13,27 @@ description:
   - Makes the inside of a User-Mode Linux instance an inventory host. Tasks run in its guest, through one of its lines
     (a pseudo-terminal of the VM host) that has a shell or a login prompt at its other end. The guest needs neither a
     network nor an ssh server.
-  - C(ansible_host), C(ansible_port), C(ansible_user), keys and jump hosts say how to reach the VM host, with every
-    option of P(ansible.builtin.ssh#connection). O(uml_become) and the options beside it say who to become there.
-  - C(become) of a task is about the guest, as on any host.
+  - C(ansible_host), C(ansible_port), C(ansible_user), keys and jump hosts describe how to reach the VM host, with every
+    option of P(ansible.builtin.ssh#connection). O(uml_become) and the related options describe which user to become
+    there.
+  - C(become) of a task changes the user inside the guest, as on any host.
   - Every module runs in the guest, except those of this collection, which run on the VM host for the instance, as with
     P(uml.mconsole.mconsole#connection). So one play can attach a disk from outside, and make a file system on it and
     mount it inside.
-  - M(ansible.builtin.raw) and M(ansible.builtin.script) need nothing but a POSIX shell and the usual small programs in
-    the guest, as busybox has them; other modules need Python there. On a guest without Python
-    M(ansible.builtin.ping) answers when its shell does, so M(ansible.builtin.wait_for_connection) works there.
+  - M(ansible.builtin.raw) and M(ansible.builtin.script) need only a POSIX shell and the usual small programs in the
+    guest, as busybox has them. Other modules need Python there. On a guest without Python, M(ansible.builtin.ping) only
+    checks that the shell answers, so M(ansible.builtin.wait_for_connection) also works there.
 notes:
-  - One task at a time uses a line. A task waits O(uml_guest_timeout) seconds for it, and then says who has it.
-  - Where the guest's user is root and its kernel has hostfs, input and output of a task take a folder of the VM host
-    that the guest mounts for as long as the session lasts, and no name of which is in the guest. Otherwise they take
-    the line itself, in small pieces that are summed and acknowledged.
-  - A session stays until the local client ends, which is two minutes after the last task. The guest's end of the line
-    is hung up then. C(meta=reset_connection) does it at once.
-  - When the controller goes away during a task, its command is ended within some seconds.
+  - One task at a time uses a line. A task waits O(uml_guest_timeout) seconds for the line. Then it fails, and the
+    message names the process that has it.
+  - If the guest's user is root and its kernel has hostfs, the input and output of a task go through a folder of the VM
+    host. The guest mounts this folder for the session, and detaches the mount from its path, so that no other program
+    can reach it by a path. Otherwise input and output go through the line itself, in small pieces, each with a checksum
+    and an acknowledgement.
+  - A session stays until the local client ends, which is two minutes after the last task. Then the guest's end of the
+    line is hung up. The task C(meta=reset_connection) ends a session at once.
+  - If the controller disappears during a task, the local client ends the task's command in the guest within some
+    seconds.
 extends_documentation_fragment:
   - ansible.builtin.connection_pipelining
   - uml.mconsole.ssh_options
@@ -43,13 +47,13 @@ options:
     vars:
       - name: ansible_uml_line
   uml_guest_user:
-    description: User that logs in where a login prompt waits; also the one whose rights tasks without become have.
+    description: User that logs in if the line has a login prompt. Tasks without become have the rights of this user.
     type: str
     default: root
     vars:
       - name: ansible_uml_guest_user
   uml_guest_password:
-    description: Password that is given where a login prompt asks for one.
+    description: Password of that user, if the login prompt asks for one.
     type: str
     vars:
       - name: ansible_uml_guest_password
@@ -67,9 +71,9 @@ options:
       - name: ansible_uml_guest_timeout
   uml_transfer:
     description:
-      - How input, output and files get in and out.
-      - V(hostfs) is a folder of the VM host that the guest mounts for the time of the session, V(line) is the line
-        itself, and V(auto) is the first of them that works.
+      - How input, output and files get into the guest and out of it.
+      - V(hostfs) uses a folder of the VM host that the guest mounts for the session. V(line) uses the line itself.
+        V(auto) uses V(hostfs) if it works, and otherwise V(line).
     type: str
     choices: [auto, hostfs, line]
     default: auto
@@ -94,17 +98,17 @@ options:
     vars:
       - name: ansible_uml_become_user
   uml_become_exe:
-    description: Program to become another user with on the VM host, where it is not the plugin's own.
+    description: Program that becomes another user on the VM host. By default the become plugin's own.
     type: str
     vars:
       - name: ansible_uml_become_exe
   uml_become_flags:
-    description: Options of that program, where they are not the plugin's own.
+    description: Options of that program. By default the become plugin's own.
     type: str
     vars:
       - name: ansible_uml_become_flags
   uml_become_password:
-    description: Password to become another user with on the VM host.
+    description: Password with which to become another user on the VM host.
     type: str
     vars:
       - name: ansible_uml_become_password

@@ -12,25 +12,25 @@ short_description: Talk to the management console of a User-Mode Linux instance
 description:
   - Makes a User-Mode Linux instance an inventory host. The instance is reached through its management console
     (mconsole) by a small client that runs on the VM host, beside the instance.
-  - C(ansible_host), C(ansible_port), C(ansible_user), keys, jump hosts and become say how to reach the VM host, with
-    every option of P(ansible.builtin.ssh#connection).
-  - Modules of this collection run through it, and so do M(ansible.builtin.wait_for_connection),
-    M(ansible.builtin.ping) and M(ansible.builtin.raw), whose text is a console command. The output of C(raw) is
-    without terminal escapes and control characters; M(uml.mconsole.request) returns the whole reply.
+  - C(ansible_host), C(ansible_port), C(ansible_user), keys, jump hosts and become describe how to reach the VM host,
+    with every option of P(ansible.builtin.ssh#connection).
+  - The modules of this collection work over this connection, and so do M(ansible.builtin.wait_for_connection),
+    M(ansible.builtin.ping) and M(ansible.builtin.raw). The text of C(raw) is a console command. Terminal escapes and
+    control characters are removed from its output; M(uml.mconsole.request) returns the unchanged reply.
   - M(ansible.builtin.setup) and M(ansible.builtin.gather_facts) return the facts of M(uml.mconsole.instance_facts).
-    The C(gather_subset) and C(filter) of a task or play are followed as far as a console can read such facts; V(all)
-    is what that module gathers by default. Set C(ansible_facts_modules=uml.mconsole.instance_facts) to gather facts
-    with the options of that module, by C(module_defaults).
-  - Everything else, for example M(ansible.builtin.command), M(ansible.builtin.copy) or M(ansible.builtin.reboot),
-    is refused, so that nothing happens to the VM host by mistake.
+    They follow the C(gather_subset) and C(filter) of a task or play as far as a console can read such facts. V(all)
+    stands for the facts that M(uml.mconsole.instance_facts) gathers by default. To gather facts with the options of
+    that module, set C(ansible_facts_modules=uml.mconsole.instance_facts), and set the options in C(module_defaults).
+  - The connection refuses all other modules, for example M(ansible.builtin.command), M(ansible.builtin.copy) or
+    M(ansible.builtin.reboot), so that they never change the VM host by mistake.
   - A task with C(delegate_to) is about the instance that it is delegated to.
 notes:
   - The VM host needs Linux, an ssh server and Python 3.8 or later. The controller needs OpenSSH's client.
   - The client ends two minutes after the last task.
   - A task with C(async) is refused. C(timeout) of a task and O(uml_timeout) limit its time. C(forks) is the number of
     instances that work at the same time.
-  - ssh gives up a VM host that has been silent for three times C(ansible_timeout), by C(ServerAliveInterval) and
-    C(ServerAliveCountMax). C(ansible_ssh_args) and similar variables can change this.
+  - ssh gives up if the VM host has been silent for three times C(ansible_timeout). The connection sets
+    C(ServerAliveInterval) and C(ServerAliveCountMax) for this. C(ansible_ssh_args) and similar variables can change it.
 extends_documentation_fragment:
   - ansible.builtin.connection_pipelining
   - uml.mconsole.ssh_options

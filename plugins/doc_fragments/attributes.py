@@ -4,7 +4,7 @@
 
 """Documentation of what every module supports.
 
-Of two fragments that say the same of one module, the one that it names first counts.
+If two fragments of a module document the same attribute, the first one that the module names counts.
 """
 
 from __future__ import annotations

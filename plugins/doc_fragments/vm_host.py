@@ -24,7 +24,9 @@ options:
   uml_dir:
     description:
       - Directory on the VM host that holds C(UMID/mconsole).
-      - By default C(~/.uml) of the user that the client runs as, or wherever the running instance of that name has it.
+      - By default C(~/.uml) of the user that the client runs as. If the instance is not there, the directory in which
+        an instance of that name runs. A module that would change the instance fails in that case, and its message names
+        the directory.
     type: str
     vars:
       - name: ansible_uml_dir

@@ -12,7 +12,7 @@ short_description: Say what instances that run otherwise than declared call for
 description:
   - Takes the answers of M(uml.mconsole.instance) to the groups of a plan of P(uml.mconsole.fleet_plan#filter), and
     returns which instances to restart. The role P(uml.mconsole.instances#role) uses it.
-  - Prints a warning for each instance that runs otherwise than declared and whose options do not allow a restart.
+  - Prints a warning for each instance that differs from its declaration and whose options do not allow a restart.
 positional: _groups, _batch
 options:
   _input:
@@ -39,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: What is to be done.
+  description: The changes to make.
   type: dict
   contains:
     restarts:
@@ -47,7 +47,7 @@ _value:
       type: list
       elements: dict
     warnings:
-      description: A sentence for each instance that runs otherwise than declared and is left as it is.
+      description: A sentence for each instance that differs from its declaration and is left as it is.
       type: list
       elements: str
     left_running:

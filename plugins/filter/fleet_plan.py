@@ -8,12 +8,12 @@ DOCUMENTATION = r"""
 name: fleet_plan
 author: The uml.mconsole contributors (@uml-mconsole)
 version_added: 1.0.0
-short_description: Check declared instances and put them in the order of their turns
+short_description: Check declared instances and order their starts and stops
 description:
-  - Takes the declaration of the role P(uml.mconsole.instances#role), checks it, and returns who goes when. The role
-    uses it.
-  - Instances that end go first, in reverse of the declared order, because that frees memory and disks. The others
-    follow in the declared order. Neighbours with the same options form a group and start at once.
+  - Takes the declaration of the role P(uml.mconsole.instances#role), checks it, and returns the order in which the
+    instances stop and start. The role uses it.
+  - Instances that stop come first, in reverse of the declared order, because that frees memory and disks. The others
+    follow in the declared order. Consecutive instances with the same options form a group and start at the same time.
   - An instance starts after those in its C(depends_on), and ends before them. Such instances are never in one group.
 positional: _defaults
 options:
@@ -40,17 +40,18 @@ _value:
   type: dict
   contains:
     errors:
-      description: What is wrong with the declaration; an instance without a name, for example. The rest is empty then.
+      description: The errors in the declaration, for example an instance without a name. If there are any, the rest is
+        empty.
       type: list
       elements: str
     instances:
       description:
-        - The instances in the order of their turns, each with its C(umid), its C(name) (with its directory, if it has
-          one of its own), its C(depends_on) and all its other C(options).
+        - The instances in this order, each with its C(umid), its C(name) (with its directory, if it has a separate
+          one), its C(depends_on) and all its other C(options).
       type: list
       elements: dict
     groups:
-      description: The same in groups, each with its C(umids) and the C(options) that they share.
+      description: The same instances in groups, each with its C(umids) and the C(options) that they share.
       type: list
       elements: dict
 """

@@ -10,25 +10,27 @@ author: The uml.mconsole contributors (@uml-mconsole)
 version_added: 1.0.0
 short_description: The User-Mode Linux instances of many VM hosts
 description:
-  - Discovers the instances of many VM hosts over ssh, also those that this collection did not start. Each VM host is
-    asked once, and many at the same time.
-  - The instances come out ready to use, with the connection P(uml.mconsole.mconsole#connection) and the VM host's own
-    ssh and become variables. Passwords are not copied; the instances refer to their VM host's.
+  - Discovers the instances of many VM hosts over ssh, also those that this collection did not start. The plugin queries
+    each VM host once, and many VM hosts at the same time.
+  - Each instance is ready to use as a host. It gets the connection P(uml.mconsole.mconsole#connection), and the ssh and
+    become variables of its VM host. Passwords are not copied; a variable of the instance refers to that of its VM host.
   - The name of the file must end in C(.uml.yml) or C(.uml.yaml).
-  - A VM host that cannot be asked causes a warning and joins the group C(uml_unreachable); all others are discovered.
+  - If the plugin cannot query a VM host, it prints a warning, adds the VM host to the group C(uml_unreachable), and
+    continues with the others.
 notes:
   - Each instance has the variables C(uml_vm_host), C(uml_umid), C(uml_dir), C(uml_state), C(uml_state_reason),
     C(uml_pid), C(uml_owner), C(uml_kernel), C(uml_memory) and everything else that M(uml.mconsole.instance_info)
     returns for it, each name with C(uml_) in front.
-  - The group C(uml_instances) holds all instances, below it C(uml_vmhost_NAME) those of one VM host and C(uml_STATE)
-    those in one state, such as C(uml_running). The group C(uml_vm_hosts) holds the VM hosts.
+  - The group C(uml_instances) holds all instances. Its child groups are C(uml_vmhost_NAME), the instances of one VM
+    host, and C(uml_STATE), the instances in one state, such as C(uml_running). The group C(uml_vm_hosts) holds the VM
+    hosts.
   - Variables of the VM hosts can stand here, in an earlier source of the inventory, or in files such as
     C(group_vars/uml_vm_hosts.yml) and C(host_vars/NAME.yml) beside it.
   - The VM host C(localhost) is the controller itself, unless its variables say otherwise. All other VM hosts are
     reached over ssh.
   - The users of a VM host choose the umids. So an instance never gets the name of a group, of C(localhost), of a VM
-    host or of a machine of an earlier source. It is called C(UMID.VM_HOST) then, and a warning says so. List the
-    sources with groups and machines before this file; a file of a directory is read in alphabetical order.
+    host or of a machine of an earlier source. Such an instance is called C(UMID.VM_HOST), and a warning says so. List
+    the sources with groups and machines before this file. Ansible reads the files of a directory in alphabetical order.
   - An earlier source of the inventory may list an instance to give it groups and variables. It must have
     C(ansible_connection=uml.mconsole.mconsole) there. If it has C(ansible_host), C(ansible_port),
     C(ansible_uml_umid) or C(ansible_uml_dir), these must be those of the instance.
@@ -47,13 +49,13 @@ options:
     choices: [uml.mconsole.instances]
   vm_hosts:
     description:
-      - The VM hosts to ask, a list of names such as V(vm1.example.org), V(vm1:2222) or V(vm[01:20].example.org).
-      - With variables it is a dictionary, each name with the dictionary of its variables, such as C(ansible_host),
-        C(ansible_user) and C(ansible_become).
+      - The VM hosts to query, as a list of names such as V(vm1.example.org), V(vm1:2222) or V(vm[01:20].example.org).
+      - To give them variables, use a dictionary. Each key is a name, and its value is a dictionary of variables, such
+        as C(ansible_host), C(ansible_user) and C(ansible_become).
       - Hosts of earlier inventory sources keep their variables. Variables in this file take precedence.
     type: raw
   vm_host_groups:
-    description: Groups of earlier sources of the inventory whose hosts are also VM hosts to ask.
+    description: Groups of earlier sources of the inventory whose hosts are also VM hosts to query.
     type: list
     elements: str
     default: []
@@ -65,7 +67,8 @@ options:
     type: str
   umids:
     description:
-      - Globs of the umids of the instances to include. Quote what YAML does not read as text, such as C("007").
+      - Globs of the umids of the instances to include. Put quotes around a name that YAML would read as a number or
+        another type, such as C("007").
     type: list
     elements: str
     default: ["*"]
@@ -77,7 +80,7 @@ options:
   states:
     description:
       - Include the instances that are in these states, as M(uml.mconsole.instance_info) returns them.
-      - V(stale) and V(orphaned) are what instances left that have ended, for example by a crash.
+      - V(stale) and V(orphaned) are left by instances that have ended, for example by a crash.
       - V(unknown) usually means that the instance belongs to another user. Such hosts get C(ansible_become_user) set to
         the owner.
     type: list
@@ -113,7 +116,7 @@ options:
     choices: [mconsole, guest, both]
     default: mconsole
   forks:
-    description: Number of VM hosts to ask at the same time.
+    description: Number of VM hosts to query at the same time.
     type: int
     default: 10
   timeout:
@@ -167,7 +170,7 @@ keyed_groups:
     prefix: owner
 
 ---
-# Ask each VM host once in ten minutes; --flush-cache asks them now
+# Query each VM host once in ten minutes; --flush-cache queries them now
 plugin: uml.mconsole.instances
 vm_hosts: [vm1.example.org]
 cache: true

@@ -15,10 +15,14 @@ author:
 description:
   - Returns the text of one file with the program that this collection runs on VM hosts. The file needs Python 3.8 or
     later and nothing else. Service managers can run it without a controller.
-  - C(python3 FILE ORDER) carries out an order, which is a JSON object or the path of a file that contains one. If the
-    order has C(mode=collect), the program is a collector in the foreground until a signal ends it. The other keys are
-    C(journal_dir), C(uml_dirs), C(patterns), C(event_rate) and C(journal_size), as of
+  - C(python3 FILE ORDER) carries out an order. An order is a JSON object, or the path of a file that contains one. Its
+    key C(mode) selects what the program does.
+  - With C(mode=collect) the program is a collector in the foreground until a signal ends it. The other keys are
+    C(journal_dir), C(uml_dirs), C(patterns), C(event_rate), C(journal_size) and C(metrics_file), as of
     M(uml.mconsole.collector).
+  - With C(mode=attach) the program is a terminal in the guest of the instance C(umid). With C(follow=true) it shows the
+    console log of the instance instead. The optional keys C(uml_dir) and C(line) name the directory of the instance and
+    the line of its guest.
   - With C(mode=xstate) the program prints as JSON whether kernels before 6.13 need the register shim on this VM host
     (C(needed)), and the file of the shim if it is installed (C(shim)).
 options: {}

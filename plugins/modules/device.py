@@ -16,8 +16,8 @@ description:
   - If the kernel refuses the new setting, the previous setting is restored.
   - After a change the device is read again. The task fails if the device then differs from the request, even if the
     kernel reported success. Options that cannot be read set RV(verified) to false, and RV(reason) names them.
-  - On kernels 6.12 and later, use of a disk as swap (or by anything but a mount) only shows when the kernel refuses to
-    remove it, so check mode cannot predict that failure.
+  - On kernels 6.12 and later, the module can see that a disk is mounted, but not other uses such as swap. They only
+    show when the kernel refuses to remove the disk, so check mode cannot predict that failure.
   - Devices that were added at runtime are lost when the instance reboots. Those of its command line come back.
 extends_documentation_fragment:
   - uml.mconsole.instance

@@ -98,7 +98,7 @@ events:
     data:
       description: Text of the event, at most 8 KiB, without terminal escapes and control characters.
       type: str
-      sample: Kernel panic - not syncing - sysrq triggered crash
+      sample: sysrq triggered crash
     pattern:
       description: Name of the pattern that matched.
       returned: for events of type V(log)
@@ -134,9 +134,9 @@ events:
       returned: for events of type V(operation)
       type: list
       elements: str
-      sample: ["config hda=/var/lib/uml/web1.cow"]
+      sample: ["config ubd1=/var/lib/uml/web1.cow"]
     commands_left_out:
-      description: Number of commands that there was no room for.
+      description: Number of commands for which the event had no room.
       returned: for events of type V(operation)
       type: int
       sample: 0
@@ -156,12 +156,12 @@ events:
       type: str
       sample: alice
     controller_user:
-      description: User on the controller, as the controller said it, or null if it did not.
+      description: User on the controller, as the controller gives it, or null if it does not.
       returned: for events of type V(operation)
       type: str
       sample: bob
     controller_host:
-      description: Name of the controller, as the controller said it, or null if it did not.
+      description: Name of the controller, as the controller gives it, or null if it does not.
       returned: for events of type V(operation)
       type: str
       sample: ctl1

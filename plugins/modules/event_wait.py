@@ -99,7 +99,7 @@ event:
     data:
       description: Text of the event, at most 8 KiB, without terminal escapes and control characters.
       type: str
-      sample: Kernel panic - not syncing - sysrq triggered crash
+      sample: sysrq triggered crash
     pattern:
       description: Name of the pattern that matched.
       returned: for events of type V(log)

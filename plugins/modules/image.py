@@ -15,12 +15,12 @@ description:
   - The role P(uml.mconsole.images#role) fetches the files, and uses this module.
   - The image is whole when it appears. A task that is killed leaves the file C(.NAME.part), which the next task
     removes.
-  - An image that something stands on is never replaced or removed. The module looks for instances that run with the
-    image or on a COW file over it, for instances that systemd starts, for COW files in the directory of the image, and
-    for processes that have the image open. It cannot see COW files that are in other directories and that no instance
-    uses, or instances of other users unless it runs as root.
-  - Beside the image is the file C(NAME.source), which holds the checksum of what the image was made from. So an image
-    that instances have written to is still known.
+  - An image that is in use is never replaced or removed. The module looks for instances that run with the image or on a
+    COW file over it, for instances that systemd starts, for COW files in the directory of the image, and for processes
+    that have the image open. It cannot see COW files that are in other directories and that no instance uses, or
+    instances of other users unless it runs as root.
+  - Beside the image is the file C(NAME.source), which holds the checksum of what the image was made from. So the module
+    still recognizes an image that instances have written to.
 extends_documentation_fragment:
   - uml.mconsole.instance.unused
   - uml.mconsole.attributes
@@ -60,11 +60,11 @@ options:
     default: auto
   size:
     description:
-      - Least size of the image, such as V(10G). A smaller image is made larger with a hole at its end, and the file
+      - Minimum size of the image, such as V(10G). A smaller image is made larger with a hole at its end, and the file
         system in it is not changed. Required for an archive of files.
     type: str
   replace:
-    description: Whether to replace an image that was made from something else, if nothing stands on it.
+    description: Whether to replace an image that was made from another file, if it is not in use.
     type: bool
     default: false
 author:
@@ -88,7 +88,7 @@ EXAMPLES = r"""
     checksum: sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752
     size: 2G
 
-- name: Remove an image that nothing stands on
+- name: Remove an image that is not in use
   uml.mconsole.image:
     path: /srv/images/old.img
     state: absent

@@ -84,10 +84,10 @@ options:
     type: int
   seccomp:
     description:
-      - Whether the kernel catches the system calls of its guest by seccomp and not by ptrace. That takes about half the
-        time, and needs a kernel from 6.16 on; an older one is refused.
+      - Whether the kernel catches the system calls of its guest by seccomp instead of ptrace. With seccomp a system
+        call takes about half the time. It needs a kernel from 6.16 on; the module refuses it for an older one.
       - With V(auto) the kernel uses seccomp where the VM host allows it.
-      - A kernel does not use it by default.
+      - By default a kernel does not use seccomp.
     type: str
     choices: ["off", "on", auto]
   memory_budget:
@@ -180,8 +180,8 @@ options:
     description:
       - The part of one processor that the unit of the instance may use, such as V(50%) or V(150%). V(infinity) removes
         the limit.
-      - This and the next two need O(supervisor=systemd). They hold at once, without a restart, and are read back from
-        systemd; see RV(limits).
+      - This option, O(memory_max) and O(tasks_max) need O(supervisor=systemd). They take effect at once, without a
+        restart. The module reads them back from systemd; see RV(limits).
     type: str
   memory_max:
     description:
@@ -195,9 +195,9 @@ options:
     description:
       - V(when_required) restarts an instance that runs with another kernel or other boot options than the task sets.
       - V(never) returns the differences in RV(differences) and does not restart the instance.
-      - Compared are those of O(kernel), O(memory), O(ncpus), O(seccomp), O(root), O(devices), O(kernel_args),
-        O(notify) and O(supervisor) that the task sets, each as a whole. A kernel whose file was replaced counts as
-        another kernel.
+      - The module compares O(kernel), O(memory), O(ncpus), O(seccomp), O(root), O(devices), O(kernel_args), O(notify)
+        and O(supervisor), but only those that the task sets, each as a whole. A kernel whose file was replaced counts
+        as another kernel.
     type: str
     choices: [never, when_required]
     default: never
@@ -208,11 +208,11 @@ options:
         or init answers first and panics afterwards. With C(quiet) on the kernel command line this takes a second
         longer.
       - V(console) waits until the console answers.
-      - V(message) waits for a message that the guest writes to C(/proc/mconsole). This needs an O(notify) socket that
-        no other instance uses and where no other process listens.
+      - V(message) waits for a message that the guest writes to C(/proc/mconsole). This needs a O(notify) socket that no
+        other instance uses and where no other process listens.
       - V(log) waits for O(wait_pattern) in the console log.
-      - V(login) waits until the guest has a login prompt or a shell at a line, as P(uml.mconsole.guest#connection)
-        uses. A guest with systemd has that much later than its init. Nobody is logged in.
+      - V(login) waits until a line of the guest has a login prompt or a shell, as P(uml.mconsole.guest#connection)
+        needs it. On a guest with systemd, this is much later than V(init). The module does not log in.
       - V(command) waits until O(wait_command) ends with status 0 in the guest. It runs as root, so a line of the guest
         must have a shell of root that asks for no password.
       - V(none) only waits until the kernel has created its directory.
@@ -229,7 +229,7 @@ options:
     description: Command of the guest's shell for O(wait_for=command), such as V(systemctl is-active sshd).
     type: str
   wait_timeout:
-    description: Seconds to wait. If the time is over, the instance is left running and the task fails.
+    description: Seconds to wait. After that time the task fails, and the instance is left running.
     type: float
     default: 60.0
   stop_methods:
@@ -254,7 +254,8 @@ options:
       - Start with less memory than kernels need, or more than O(memory_dir) can hold.
       - Start although a device cannot work, such as an interface whose switch or tap is not there.
       - Restart an instance without the descriptors or the terminal that it was started with.
-      - Start over what is left in a directory that other VM hosts share, such as a home directory on NFS.
+      - Start an instance whose directory is left over and is on a file system that other VM hosts share, such as NFS.
+        The instance may still run on another VM host.
     type: bool
     default: false
 notes:
@@ -363,8 +364,9 @@ synced:
   description:
     - Whether the module saw that the guest had written out its disks. The module asks the guest to write them out
       before it asks for the shutdown, and looks until the guest ends.
-    - V(false) also when the guest wrote to its disks while it shut down, and ended before the module saw these writes
-      on the disk, or when it left an ext2, ext3 or ext4 file system mounted for writing. It can have lost writes then.
+    - It is also V(false) in two other cases. The guest wrote to its disks while it shut down, and ended before the
+      module saw these writes on the disk. Or it left an ext2, ext3 or ext4 file system mounted for writing. In these
+      cases writes can be lost.
   returned: if the instance was stopped
   type: bool
 xstate_shim:
@@ -375,13 +377,13 @@ xstate_shim:
   type: bool
 limits:
   description:
-    - The limits of the unit that the task asks for, as systemd has them. C(memory_max) is in bytes. V(null) means no
+    - The limits that the task sets for the unit, as systemd reports them. C(memory_max) is in bytes. V(null) means no
       limit.
   returned: when the task asks for limits and systemd keeps the instance
   type: dict
   sample: {"cpu_quota": "50%", "memory_max": 536870912}
 differences:
-  description: Options with which the instance runs otherwise than the task sets them.
+  description: Options whose value in the running instance differs from the value that the task sets.
   returned: if the state of the instance could be read
   type: dict
   sample: {"memory": {"running": ["mem=64M"], "wanted": ["mem=256M"]}}

@@ -176,30 +176,32 @@ ansible_facts:
           elements: str
     ansible_kernel:
       description:
-        - Like C(kernel_version), C(nodename), C(hostname), C(system), C(machine), C(architecture),
-          C(virtualization_type) and C(virtualization_role) of the subset V(platform).
+        - Of the subset V(platform), together with C(kernel_version), C(nodename), C(hostname), C(system), C(machine),
+          C(architecture), C(virtualization_type) and C(virtualization_role).
       returned: if it could be read
       type: str
       sample: 6.1.176
     ansible_proc_cmdline:
-      description: Like C(cmdline) of the subset V(cmdline).
+      description: Of the subset V(cmdline), together with C(cmdline).
       returned: if it could be read
       type: dict
     ansible_distribution:
       description:
-        - Like C(distribution_version), C(distribution_major_version), C(distribution_release) and C(os_family) of the
-          subset V(distribution). They follow from C(/etc/os-release) and, on Debian, C(/etc/debian_version).
+        - Of the subset V(distribution), together with C(distribution_version), C(distribution_major_version),
+          C(distribution_release) and C(os_family). They follow from C(/etc/os-release) and, on Debian,
+          C(/etc/debian_version).
       returned: if it could be read
       type: str
       sample: Debian
     ansible_memtotal_mb:
-      description: Like C(memfree_mb), C(swaptotal_mb), C(swapfree_mb) and C(memory_mb) of the subset V(memory).
+      description: Of the subset V(memory), together with C(memfree_mb), C(swaptotal_mb), C(swapfree_mb) and
+        C(memory_mb).
       returned: if it could be read
       type: int
     ansible_processor_vcpus:
       description:
-        - Like C(processor), C(processor_count), C(processor_cores), C(processor_threads_per_core), C(processor_nproc)
-          and C(flags) of the subset V(processor).
+        - Of the subset V(processor), together with C(processor), C(processor_count), C(processor_cores),
+          C(processor_threads_per_core), C(processor_nproc) and C(flags).
       returned: if it could be read
       type: int
     ansible_uptime_seconds:
@@ -235,7 +237,8 @@ ansible_facts:
       returned: if it could be read
       type: str
     ansible_ssh_host_key_ed25519_public:
-      description: Like C(ssh_host_key_ecdsa_public) and C(ssh_host_key_rsa_public), of the subset V(ssh_pub_keys).
+      description: Of the subset V(ssh_pub_keys), together with C(ssh_host_key_ecdsa_public) and
+        C(ssh_host_key_rsa_public).
       returned: if it could be read
       type: str
 commands:

@@ -41,8 +41,7 @@ options:
     elements: str
   declaration:
     description:
-      - Also return the options of M(uml.mconsole.instance) that stand for each instance, as
-        RV(instances[].declaration).
+      - Also return the options of M(uml.mconsole.instance) that describe each instance, as RV(instances[].declaration).
         The playbook C(uml.mconsole.adopt) writes them as a declaration, and C(uml.mconsole.drift) compares it.
     type: bool
     default: false
@@ -164,12 +163,13 @@ instances:
           type: list
           elements: str
         runtime_only:
-          description: Names of the devices that differ from the command line, which a restart by other means loses.
+          description: Names of the devices that differ from the command line. Only a restart with this declaration
+            keeps them.
           type: list
           elements: str
           sample: [con5]
         replaced:
-          description: Files of the kernel and the disks at whose path another file is now.
+          description: Paths of the kernel and of disks whose file was replaced after the start.
           type: list
           elements: str
     networks:

@@ -13,8 +13,8 @@ description:
   - Starts an instance, runs a command in its guest, returns its result, and removes the instance and everything that
     it needed. Use it for tests of kernels, and for commands that must not touch the VM host.
   - The task fails unless the command ended by itself with status 0. RV(verdict) says how it ended.
-  - The command gets in by a line of the guest, as tasks do with P(uml.mconsole.guest#connection). So the guest needs a
-    shell of root on C(ttyS1), as the role P(uml.mconsole.guest#role) builds it, or O(shell_as_init).
+  - The module sends the command through a line of the guest, as P(uml.mconsole.guest#connection) does. So the guest
+    needs a shell of root on C(ttyS1), as the role P(uml.mconsole.guest#role) builds it, or O(shell_as_init).
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
@@ -62,10 +62,11 @@ options:
     type: list
     elements: str
   collect_to:
-    description: Directory on the VM host for them, made when it is not there; required with O(collect).
+    description: Directory on the VM host for these files. It is created if it does not exist. Required with O(collect).
     type: str
   max_output:
-    description: Bytes of the output, and of the error output, that are returned; the last ones.
+    description: Maximum number of bytes of the output, and of the error output. Of a longer output, the end is
+      returned.
     type: int
     default: 4194304
   kernel:
@@ -88,10 +89,10 @@ options:
         description: Partition of O(root.image) that holds the root file system. By default it is the whole image.
         type: int
       cow:
-        description: Copy-on-write file on top of O(root.image), which is not written to then.
+        description: Copy-on-write file on top of O(root.image), which is then not written to.
         type: str
       hostfs:
-        description: Directory of the VM host that is used in place of an image.
+        description: Directory of the VM host to use instead of an image.
         type: str
       initrd:
         description: Initial RAM disk.
@@ -100,7 +101,7 @@ options:
         description: The first program, as a path in the guest.
         type: str
       fstype:
-        description: Type of the file system in the image, where the kernel does not find it out.
+        description: Type of the file system in the image. By default the kernel detects it.
         type: str
       read_only:
         description: Whether the guest may not write to it.
@@ -111,7 +112,7 @@ options:
     type: dict
   kernel_args:
     description:
-      - Further words on the kernel's command line, as for M(uml.mconsole.instance). With O(shell_as_init), a list.
+      - Further arguments for the kernel command line, as for M(uml.mconsole.instance). With O(shell_as_init), a list.
     type: raw
   memory_dir:
     description: Directory for the file that is the guest's memory, as for M(uml.mconsole.instance).
@@ -147,10 +148,14 @@ EXAMPLES = r"""
 RETURN = r"""
 verdict:
   description:
-    - How the job ended. V(ended) is by itself with any status; V(timeout) by O(time_limit); V(panic) by a panic of
-      the kernel; V(hang) by O(time_limit), and the kernel does not answer any more; V(out_of_memory) because the kernel
-      has ended a process for lack of memory, or panicked for it; V(no_boot) before there was a login; V(lost) when the
-      line was hung up and the console does not say why.
+    - How the job ended.
+    - V(ended) means that the command ended by itself, with any status.
+    - V(timeout) means that O(time_limit) ended it. V(hang) means the same, and that the kernel does not answer any
+      more.
+    - V(panic) means that the kernel panicked. V(out_of_memory) means that the kernel lacked memory, and ended a process
+      or panicked.
+    - V(no_boot) means that the job ended before there was a login.
+    - V(lost) means that the line was hung up, and the console does not show why.
     - It is null in check mode.
   returned: always
   type: str
@@ -161,7 +166,7 @@ rc:
   type: int
   sample: 0
 stdout:
-  description: Output of the command. It is what the guest wrote, terminal escapes included.
+  description: Output of the command, as the guest wrote it, including terminal escapes.
   returned: always
   type: str
   sample: 6.1.176
@@ -193,7 +198,7 @@ files:
   elements: str
   sample: [/srv/results/report.xml]
 ktap:
-  description: Results of the tests in the output, when it is in the format KTAP or TAP, else null.
+  description: Results of the tests in the output, if it is in the format KTAP or TAP, otherwise null.
   returned: always
   type: dict
   sample: {passed: 12, failed: 0, skipped: 1, tests: [{name: futex, result: passed}]}

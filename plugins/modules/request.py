@@ -15,8 +15,8 @@ description:
   - If the kernel refuses a command, the task fails with the message of the kernel. Later commands are not sent, and
     RV(replies) has the answers to earlier commands.
   - A command that is known to kill or freeze the instance is only sent with O(force=true).
-  - After C(halt) and C(reboot), the task waits until the instance has ended, because the kernel answers before. It does
-    not wait for the next boot; M(uml.mconsole.instance) does.
+  - The kernel answers C(halt) and C(reboot) before it ends. So the task waits after them until the instance has ended.
+    It does not wait for the next boot; M(uml.mconsole.instance) does.
   - The kernel often reports success for a command that had no effect. M(uml.mconsole.device) and
     M(uml.mconsole.instance) check the effect.
 extends_documentation_fragment:

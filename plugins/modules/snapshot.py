@@ -10,13 +10,14 @@ module: snapshot
 short_description: Take, revert and remove named snapshots of the disks of a User-Mode Linux instance
 version_added: 1.0.0
 description:
-  - A snapshot is a copy of the disks of an instance at one moment. Of a disk on a copy-on-write file, it is a copy of
-    that file, so it is small. On a file system that can share blocks, a copy takes no room.
+  - A snapshot is a copy of the disks of an instance at one moment. For a disk with a copy-on-write file, it contains
+    only a copy of that file, so it is small. On a file system that can share blocks, a copy takes no room.
   - While the instance runs, the copies are made as M(uml.mconsole.disk_backup) makes them, with a short pause. If it
     does not run, set O(files).
   - The snapshots of an instance are in the directory C(UMID.snapshots) beside its first disk. Each is a directory with
-    the copies and the file C(snapshot.json), which names the disks and the parent, the snapshot that the disks began
-    with. There is no other record, so the directory can be copied together with the disks.
+    the copies and the file C(snapshot.json), which names the disks and the parent. The parent is the snapshot that was
+    taken or reverted last before this one. There is no other record, so you can copy the directory together with the
+    disks.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes
@@ -36,10 +37,10 @@ options:
     description:
       - V(present) takes the snapshot if it does not exist.
       - V(reverted) puts the disks back to the snapshot. Later data is lost unless another snapshot holds it. All disks
-        are put back, or none. Disks that already hold the same are not replaced; if others are left, the instance must
-        not run.
-      - V(absent) removes the snapshot. The snapshots that have it as their parent get its parent instead, and stay
-        whole, because each holds full copies.
+        are put back, or none. A disk that already has the contents of its copy is not replaced. If a disk must be
+        replaced, the instance must not run.
+      - V(absent) removes the snapshot. The snapshots that have it as their parent get its parent instead. They stay
+        complete, because each holds full copies.
     type: str
     choices: [present, absent, reverted]
     default: present
@@ -56,12 +57,14 @@ options:
         be set, unless O(files) is set.
     type: str
   max_pause:
-    description: Most seconds that a running instance may be paused, as O(uml.mconsole.disk_backup#module:max_pause).
+    description:
+      - Maximum number of seconds that a running instance is paused, as O(uml.mconsole.disk_backup#module:max_pause).
     type: float
     default: 60.0
   sync_timeout:
     description:
-      - Most seconds for the guest to write out what it has, as O(uml.mconsole.disk_backup#module:sync_timeout).
+      - Maximum number of seconds for the guest to write out its data, as
+        O(uml.mconsole.disk_backup#module:sync_timeout).
     type: float
     default: 10.0
 author:

@@ -10,7 +10,7 @@ module: snapshot_info
 short_description: List the snapshots of the disks of a User-Mode Linux instance
 version_added: 1.0.0
 description:
-  - Lists the snapshots that M(uml.mconsole.snapshot) has taken. The instance need not run.
+  - Lists the snapshots that M(uml.mconsole.snapshot) has taken. The instance does not have to run.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes.info
@@ -49,15 +49,16 @@ snapshots:
       type: str
       sample: before-upgrade
     umid:
-      description: Name of the instance that it was taken of.
+      description: Name of the instance whose disks it holds.
       type: str
       sample: web1
     parent:
-      description: Name of the snapshot that the disks began with when it was taken, or null.
+      description: Name of the snapshot that was current when this one was taken, or null.
       type: str
       sample: clean
     current:
-      description: Whether the disks began with this snapshot, because it was the last that was taken or reverted.
+      description: Whether the present disks are based on this snapshot, because it was the last that was taken or
+        reverted.
       type: bool
       sample: true
     time:

@@ -11,7 +11,7 @@ short_description: Read the kernel stacks of processes of a User-Mode Linux inst
 version_added: 1.0.0
 description:
   - Returns the kernel stacks of processes of a running guest, as its kernel prints them.
-  - Also works if the userspace of the guest hangs, or the part of the console that runs other commands.
+  - Works even if the userspace of the guest hangs, or if the part of the console that runs the other commands hangs.
   - The kernel also prints the stacks to its system console, at level C(info). A guest that was booted with C(quiet)
     therefore returns empty texts. Lines that the kernel prints at the same time may appear in the text.
 extends_documentation_fragment:

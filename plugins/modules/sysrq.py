@@ -13,8 +13,8 @@ description:
   - Sends a magic SysRq key to a running instance and returns the output of its kernel.
   - The kernel reports success for every key. The module reads from the output whether the guest obeyed. The task fails
     if C(kernel.sysrq) of the guest does not allow the key, or its kernel does not have the key.
-  - Keys also work if the userspace of the guest hangs, or the part of the console that runs other commands. V(o) then
-    still powers off the guest.
+  - A key works even if the userspace of the guest hangs, or if the part of the console that runs the other commands
+    hangs. So O(key=o) can power off such a guest.
 extends_documentation_fragment:
   - uml.mconsole.instance
   - uml.mconsole.attributes

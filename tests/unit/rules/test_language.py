@@ -20,7 +20,7 @@ from support.paths import CHECKOUT
 BANNED = {
     r"(?<![Tt]here )\b(is|are|was|were) no (?!longer|more\b)": "write 'is not a'",
     r"\b(is|are|was|were) none\b": "write 'there is no' or 'not a'",
-    r"\b(nobody|somebody|whoever|whatever|whichever)\b": "name the person or the thing",
+    r"\b([Nn]obody|[Ss]omebody|[Ww]hoever|[Ww]hatever|[Ww]hichever)\b": "name the person or the thing",
     r"\b(tells?|told|telling)\b": "write 'say', 'show', 'return' or 'record'",
     r"^(?:Tell|Lend|Be (?:the|a)) ": "write 'Return whether', 'Yield' or 'Run'",
     r"\banew\b": "write 'again'",
