@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Fixtures of all tests; whatever they start is ended, and that it has ended is checked."""
+"""Fixtures of all tests. They end everything that they start, and check that it has ended."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture
 def uml_dir() -> Iterator[Path]:
-    """Lend an empty uml_dir with a short path: a socket's path has 107 bytes."""
+    """Yield an empty uml_dir with a short path: a socket's path has 107 bytes."""
     folder = Path(tempfile.mkdtemp(prefix="uml."))
     folder.chmod(0o755)
     yield folder
@@ -51,7 +51,7 @@ def kernel() -> Path:
 
 @pytest.fixture
 def launch_guest(uml_dir: Path) -> Iterator[Callable[..., uml.Instance]]:
-    """Lend `launch_guest(umid, *args, uml_dir=..., **options of uml.launch)`; all that it starts ends with the test."""
+    """Yield `launch_guest(umid, *args, uml_dir=..., **options of uml.launch)`, whose instances end with the test."""
     with contextlib.ExitStack() as stack:
 
         def launch(umid: str = "guest", *args: str, uml_dir: Path = uml_dir, **options: object) -> uml.Instance:
@@ -70,7 +70,7 @@ def guest(launch_guest: Callable[..., uml.Instance]) -> uml.Instance:
 
 @pytest.fixture(scope="session")
 def make_vm_host() -> Iterator[Callable[..., vmhost.VmHost]]:
-    """Lend `make_vm_host(user="root", extra_config=())`: one more ssh server, until the end of the run."""
+    """Yield `make_vm_host(user="root", extra_config=())`: one more ssh server, until the end of the run."""
     with contextlib.ExitStack() as stack:
 
         def make(user: str = "root", extra_config: tuple[str, ...] = ()) -> vmhost.VmHost:
@@ -87,7 +87,7 @@ def vm_host(make_vm_host: Callable[..., vmhost.VmHost]) -> vmhost.VmHost:
 
 @pytest.fixture(scope="session")
 def make_user() -> Iterator[Callable[..., str]]:
-    """Lend `make_user(label, may_become=())`, which returns the full name of a new user."""
+    """Yield `make_user(label, may_become=())`, which returns the full name of a new user."""
     with contextlib.ExitStack() as stack:
 
         def make(label: str, may_become: tuple[str, ...] = ()) -> str:
@@ -100,7 +100,7 @@ def make_user() -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def ansible_home() -> Iterator[Path]:
-    """Lend a home for several runs that share their ssh connections, closed at the end."""
+    """Yield a home for several runs that share their ssh connections, closed at the end."""
     with tempfile.TemporaryDirectory(prefix="uml.ans.") as folder:
         yield Path(folder)
         ansible.close_connections(Path(folder))
@@ -108,14 +108,14 @@ def ansible_home() -> Iterator[Path]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Lend a folder with a short path, for disk files."""
+    """Yield a folder with a short path, for disk files."""
     with tempfile.TemporaryDirectory(prefix="uml.disk.") as path:
         yield Path(path)
 
 
 @pytest.fixture(scope="module")
 def sockets() -> Iterator[ReplySockets]:
-    """Lend the sockets of all tests of a file."""
+    """Yield the sockets of all tests of a file."""
     from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.reply_sockets import ReplySockets
 
     with contextlib.closing(ReplySockets()) as made:

@@ -12,38 +12,38 @@ expect 'vm-a .*pong' && expect 'vm-b .*pong'
 
 heading "Three instances out of nothing"
 say "The role guest builds a small initrd from each VM host's own busybox; the role instances" \
-    "starts what the inventory declares: web1 and web2 on vm-a, db1 on vm-b."
+    "starts the instances that the inventory declares: web1 and web2 on vm-a, db1 on vm-b."
 run ansible-playbook uml.mconsole.demo
 recap 2 '[1-9]'
-then_say "The same again changes nothing."
+then_say "A second run changes nothing."
 run ansible-playbook uml.mconsole.demo
 recap 2 0
 good "changed=0"
 
 heading "Discovered"
-say "The inventory plugin asks the VM hosts what they run; it needs no record of its own, and" \
-    "finds instances that somebody started by hand as well."
+say "The inventory plugin queries the VM hosts. It keeps no record, so it also finds instances" \
+    "that you started by hand."
 cp "$root/tools/demo.uml.yml" inventory/2-lab.uml.yml
 show inventory/2-lab.uml.yml
 run ansible-inventory --graph
 expect '--web1' && expect '--web2' && expect '--db1'
 
 heading "The instances are hosts"
-say "There is no Python, no sshd and no network in these guests: their kernels answer."
+say "These guests have no Python, no sshd and no network: their kernels answer."
 show first.yml
 run with_ok_hosts ansible-playbook first.yml
 recap 3 0
 expect 'Linux [0-9.]+.* MB free'
 
 heading "Reconfigured while they run"
-say "Each shall have a second disk and a console line. First, what would be done to web1:"
+say "Each instance gets a second disk and a console line. First, check mode shows the changes to web1:"
 show devices.yml
 run ansible-playbook uml.mconsole.reconfigure -e @devices.yml --limit web1 --check --diff
 recap 1 1
-then_say "That was a check. Now it is done, to all of them:"
+then_say "That was check mode. Now make the changes, on all instances:"
 run ansible-playbook uml.mconsole.reconfigure -e @devices.yml -e reconfigure_target=uml_instances
 recap 3 1 '(web|db).*'
-then_say "And the same again changes nothing:"
+then_say "A second run changes nothing:"
 run ansible-playbook uml.mconsole.reconfigure -e @devices.yml -e reconfigure_target=uml_instances
 recap 3 0 '(web|db).*'
 good "changed=0"
@@ -55,12 +55,12 @@ expect 'vm-a +web2 +running .* ubd1\(16M\) +- +con1=pts'
 expect 'vm-b +db1 +running .* ubd1\(16M\) +- +con1=pts'
 
 heading "A prompt for all of them"
-say "What raw sends is a console command; ansible-console is a prompt for the whole fleet."
+say "The module raw sends a console command; ansible-console is a prompt for the whole fleet."
 run ansible uml_instances -m ansible.builtin.raw -a version
 expect 'Linux web1 ' && expect 'Linux web2 ' && expect 'Linux db1 '
 
-heading "And down again"
-say "Each guest shuts down in order, and what is left of it is removed."
+heading "Remove the lab"
+say "Each guest shuts down, and its files are removed."
 run ansible-playbook uml.mconsole.demo -e demo_target=vm_hosts -e demo_state=absent
 recap 2 '[1-9]' 'vm-.*'
 run ansible-playbook uml.mconsole.status

@@ -14,7 +14,7 @@ import sys
 
 def main() -> int:
     """Install pip, then what the arguments name; return the exit status."""
-    # A process of its own: in this one, pip would afterwards ignore the machine's configuration.
+    # A separate process: in this one, pip would afterwards ignore the machine's configuration.
     subprocess.check_call([sys.executable, "-m", "ensurepip"])
     words = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
     return subprocess.call([sys.executable, "-m", "pip", "install", "--upgrade", *words])

@@ -52,7 +52,7 @@ class Run:
         return LOGS / (re.sub(r"[^\w.-]+", "_", self.session).strip("_") + ".log")
 
     def start(self, report: Path) -> subprocess.Popen[bytes]:
-        """Start the session in a process group of its own, so that a signal reaches its tools as well."""
+        """Start the session in its own process group, so that a signal reaches its tools as well."""
         command = [*NOX, "--session", self.session, "--report", str(report), "--", *self.words]
         with self.log.open("wb") as log:
             return subprocess.Popen(

@@ -45,7 +45,7 @@ ROUND: list[tuple[str, dict[str, Any]]] = [
     ("memory", {"size": "60M"}),
     ("stack_info", {"pids": [1]}),
     ("memory", {"size": "max"}),
-    ("request", {"commands": [REFUSED]}),  # an error is a task, too
+    ("request", {"commands": [REFUSED]}),  # an error is also a task
     ("instance_info", {"gather_subset": ["min"]}),
 ]
 
@@ -72,7 +72,7 @@ class Endurance:
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self.uml_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uml.")))
         self.home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uml.ans.")))
-        self.python = self.home / "python3"  # by a name of its own, so that no other run shares the client, and ends it
+        self.python = self.home / "python3"  # by its own name, so that no other run shares the client, and ends it
         self.python.symlink_to("/usr/bin/python3")
         self.host = stack.enter_context(vmhost.VmHost())
         stack.callback(ansible.close_connections, self.home)

@@ -192,7 +192,7 @@ def laboratory(count: int) -> Iterator[Lab]:
 
 
 def seconds(lab: Lab, name: str, play: Play) -> float:
-    """Return the wall seconds of one play; one that loses hosts is reported, since it does less than it should."""
+    """Return the wall seconds of one play; one that loses hosts is reported, because it does less than it should."""
     book = [{"hosts": "all", "gather_facts": play.gather, "tasks": play.tasks}]
     began = time.monotonic()
     done = ansible.run_playbook(

@@ -169,7 +169,7 @@ def inventory(lab: Lab) -> tuple[float, int]:
 
 
 def summary(lab: Lab) -> None:
-    """Tell what all of it takes on the VM host."""
+    """Return the resources that all of it takes on the VM host."""
     seconds, found = inventory(lab)
     clients = ansible.clients(lab.home)
     guests = limits.use(pid for guest in lab.guests for pid in processes.of_session(guest.pid))

@@ -24,7 +24,7 @@ WISHED: Mapping[str, tuple[str, ...]] = {"change": DISKS[:1], "set": DISKS}
 
 
 def check_row(lab: Lab, row: Row) -> page.Line:
-    """Make the fault, run the tasks under it, mend it, run them again, and return what is to be told of it."""
+    """Make the fault, run the tasks under it, mend it, run them again, and return the line of the page."""
     lab.reset(row.warm)
     before = Truth(lab)
     with row.fault(lab):
@@ -119,7 +119,7 @@ def _says(task: TaskResult, row: Row) -> None:
 
 
 def _alone(answers: list[TaskResult]) -> None:
-    """See that of those who wished for the same one alone says that it changed something."""
+    """Check that of the tasks that request the same change only one reports it."""
     changed = [answer.task for answer in answers if answer.changed]
     assert len({name.partition(" ")[0] for name in changed}) == len(changed), f"one change, told twice: {changed}"
 
@@ -128,7 +128,7 @@ def _converges(lab: Lab, row: Row) -> None:
     """Run once more, as an operator would, and twice: the second time nothing is changed."""
     change = "set" if "set" in row.expected else "change"
     wished = {disk: str(lab.folder / file) for disk, file in zip(WISHED[change], "ab", strict=False)}
-    if row.is_done:  # by a client, perhaps, that nobody waits for any more
+    if row.is_done:  # perhaps by a client for which no task waits any more
         wait_until(lambda: lab.disks() == wished, 60, lambda: f"{wished}, and not {lab.disks()}")
     run = lab.run(["read", change, f"{change} again"], timeout=row.within + SLACK)
     told = [outcome(run.task(lab.guest.umid, name)) for name in ("read", change, f"{change} again")]

@@ -18,7 +18,7 @@ from faults.rows import PARTS
 
 @pytest.fixture(scope="session")
 def faulty(make_user: Callable[..., str]) -> Iterator[Lab]:
-    """Lend a lab, in which every row ends as it began."""
+    """Yield a lab, in which every row ends as it began."""
     with lab(make_user("faults")) as made:
         yield made
 

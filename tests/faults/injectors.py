@@ -221,7 +221,7 @@ def killed_master(lab: Lab) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stopped_master(lab: Lab) -> Iterator[None]:
-    """Stop it; in the end it is killed, since nobody else would."""
+    """Stop the process. In the end kill it, because nothing else would."""
     masters = lab.masters()
     for pid in masters:
         processes.stop(pid)
@@ -325,7 +325,7 @@ def _kill_controller(lab: Lab, between: relay.Relay) -> None:
 
 
 def _until_done(fault: Fault) -> Fault:
-    """Return a fault that is mended when the client has done what it was told: what it asks then would be lost."""
+    """Return a fault that is mended when the client has carried out the order: a later question of it would be lost."""
 
     @contextlib.contextmanager
     def whole(lab: Lab) -> Iterator[None]:

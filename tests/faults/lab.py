@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where faults are made: one VM host on a network of its own, one instance, one controller that keeps its ssh."""
+"""Where faults are made: one VM host on its own network, one instance, one controller that keeps its ssh."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Lab:
         """Forget what a fault has put into the runs under it."""
         self.options: Vars = {}
         self.env: dict[str, str] = {}
-        self.trouble = ""  # why a fault was none
+        self.trouble = ""  # why a fault had no effect
         self.boots: set[str] = set()  # of the instance, under the fault alone
         self.elsewhere: list[ansible.TaskResult] = []
 
@@ -176,7 +176,7 @@ class Lab:
     # The controller.
 
     def controllers(self) -> list[int]:
-        """Return the processes of the run that is under way, and what they have started; ssh masters are none."""
+        """Return the processes of the present run, and what they have started, without ssh masters."""
         wanted = f"{self.home}/hosts.yml".encode()
         found = [each for each in processes.running() if wanted in _arguments(each.pid).split(b"\0")]
         return [pid for session in {each.session for each in found} for pid in processes.of_session(session)]
@@ -234,7 +234,7 @@ def _owner(entry: os.DirEntry[str]) -> int | None:
 
 @contextlib.contextmanager
 def lab(user: str) -> Iterator[Lab]:
-    """Lend a whole lab."""
+    """Yield a whole lab."""
     with (
         Network() as network,
         VmHost(user, address=network.address, inside=network.inside) as host,

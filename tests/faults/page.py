@@ -55,7 +55,7 @@ def written() -> dict[str, list[str]]:
 
 
 def same(line: Line) -> bool:
-    """Return whether the page says of a row what was measured; time aside, since this machine may be another."""
+    """Return whether the page says of a row what was measured; time aside, because this machine may be another."""
     return _timeless(written().get(line.name, [])) == _timeless(line.cells())
 
 

@@ -24,7 +24,7 @@ class Row:
 
     ``expected`` are the tasks under it and how they end, ``says`` what a message must match (or one for each task),
     ``within`` the seconds that all of it may take, ``warm`` whether there is a way to the VM host already, ``state``
-    what instance_info finds, ``is_done`` whether what was wished is there already when the next run begins.
+    what instance_info finds, ``is_done`` whether the requested state is there already when the next run begins.
     ``slow`` rows are left out unless all are wanted.
     """
 

@@ -5,7 +5,7 @@
 """Every fault of the matrix, on a real instance behind a real ssh server.
 
 Those that take long are left out unless ``UML_FAULTS=all``; with that and ``UML_WRITE_DOCS=1`` the page
-docs/reliability.md is written anew from what was measured.
+docs/reliability.md is written again from the measured results.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 """What must hold for any input, one function a part: each makes one input of a random source and checks it.
 
 An input is bytes that were once right (recorded from real kernels, or written by ourselves), spoilt in places, or
-noise. A function returns nothing; whatever it raises is a finding. `tests/unit/test_fuzz.py` gives some thousands in
+noise. A function returns nothing; each exception is a finding. `tests/unit/test_fuzz.py` gives some thousands in
 every test run, `tests/fuzz/run.py` any number.
 """
 
@@ -197,7 +197,7 @@ def _option(source: Random, name: str) -> object:
 
 
 def line(source: Random) -> None:
-    """Read a line of a journal: an event that can be told as JSON, or nothing."""
+    """Read a line of a journal: an event that JSON can hold, or nothing."""
     event = {"seq": source.choice((1, -1, 1e400, True, None, 10**30)), "time": source.random(), "data": "x{{\x1b"}
     data = bytearray(json.dumps(event).encode())
     for _each in range(source.choice((0, 1, 1, 2, 5))):
@@ -209,7 +209,7 @@ def line(source: Random) -> None:
 
 
 def facts(source: Random) -> None:
-    """Read text as each of a guest's files: facts that can be told as JSON, perhaps none."""
+    """Read text as each of a guest's files: facts that JSON can hold, or no facts."""
     spice = "".join(source.choices(SPICES, k=source.randrange(80)))
     words = " ".join(source.choices(FILE_WORDS, k=source.randrange(12)))
     text = source.choice((spice, words, f"{words}\n{spice}\n{words}"))

@@ -6,7 +6,7 @@
 
     .venv/bin/python tests/fuzz/run.py wire 10000000 [SEED]
 
-Each thousand has a source of its own, so that a finding is told with what makes it again:
+Each thousand has its own source, so that a finding is printed with the command that repeats it:
 
     .venv/bin/python tests/fuzz/run.py wire 1000 SEED
 """

@@ -35,7 +35,7 @@ Unsafe.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(n
 
 @pytest.fixture
 def adopt(vm_host, ansible_home, folder):
-    """Lend `adopt(playbook, **options)`: a playbook on the VM host, with the adopted file if there is one."""
+    """Yield `adopt(playbook, **options)`: a playbook on the VM host, with the adopted file if there is one."""
     dest = folder / "host_vars"
     adopted = dest / "vm1" / "instances.yml"
 

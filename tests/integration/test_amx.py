@@ -4,7 +4,7 @@
 
 """A VM host whose CPU has AMX: refused in one sentence, prepared by the role, and then as any other.
 
-It is a container of our own that systemd runs, in which every program loads a double of such a host.
+It is a container that systemd runs. Every program in it loads a library that imitates such a host.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Lab]:
-    """Lend the VM host."""
+    """Yield the VM host."""
     folder = Path(tempfile.mkdtemp(prefix="uml."))
     folder.chmod(0o755)
     double = shutil.copy(amx.double(), folder / "double.so")
@@ -88,7 +88,7 @@ def machine() -> Iterator[Lab]:
 
 @pytest.fixture
 def lab(machine: Lab) -> Iterator[Lab]:
-    """Lend the VM host without a shim; what is started there ends with the test."""
+    """Yield the VM host without a shim; what is started there ends with the test."""
     machine.shimless()
     machine.uml_dir.mkdir()
     yield machine

@@ -53,7 +53,7 @@ def tried(name: str) -> set[Any]:
 
 @pytest.fixture
 def guest(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> Iterator[uml.Instance]:
-    """Lend an instance that has a disk, and whose folder has two more; what a restart puts in its place ends, too."""
+    """Yield an instance that has a disk, and whose folder has two more. Also end what a restart starts."""
     for name in "abc":
         image(uml_dir / name)
     operate("snapshot", umid="guest", uml_dir=str(uml_dir), **filled(OLD, str(uml_dir)))
@@ -163,7 +163,7 @@ SITUATIONS: dict[str, Callable[[uml.Instance], object]] = {
 def test_check_mode_does_nothing_whatever_the_instance_is_like(
     guest: uml.Instance, sent: list[str], sockets: ReplySockets, situation: str
 ) -> None:
-    """It may be refused, and it may foretell something; a refusal is one of the tree, and no fault of ours."""
+    """Check mode may refuse or predict something. A refusal is an error of the tree, not a bug of the collection."""
     SITUATIONS[situation](guest)
     for name, number in CASES:
         with nothing_done(guest.uml_dir):

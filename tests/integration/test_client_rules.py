@@ -4,7 +4,7 @@
 
 """The rules that kernels force upon a client, each tried on real kernels.
 
-The numbers are those of the rules; what they follow from is told by `tests/integration/test_contract.py`.
+The numbers are those of the rules; `tests/integration/test_contract.py` shows the behaviour behind them.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ Make = Callable[..., Console]
 
 
 def test_rule_01_a_killed_instance_is_noticed_in_time(mortal: uml.Instance, to: Make) -> None:
-    """Two helpers of 6.x keep the socket of a dead instance open, and nobody reads it."""
+    """Two helpers of 6.x keep the socket of a dead instance open, and no process reads it."""
     os.kill(mortal.pid, signal.SIGKILL)
     mortal.process.wait()
     with in_time(SHORT), pytest.raises((UnansweredError, NotThereError)):
@@ -136,7 +136,7 @@ def test_rule_02_the_longest_command_is_taken_whole(lasting: uml.Instance, to: M
         to(lasting).request(name + "x")
 
 
-# 3. A late answer is nobody's.
+# 3. A late answer belongs to no request.
 
 
 def test_rule_03_a_late_answer_is_not_taken_for_the_next(mortal: uml.Instance, to: Make) -> None:
@@ -225,7 +225,7 @@ def test_rule_05_also_when_the_reader_is_slow(lasting: uml.Instance, big: str, t
 
 
 def test_rule_05_without_room_it_says_that_it_is_cut(launch_guest: Callable[..., uml.Instance]) -> None:
-    """On a fresh instance, whose send buffer nobody has widened."""
+    """Check a fresh instance, whose send buffer still has its first size."""
     guest = launch_guest("narrow")
     (guest.agent / "big").write_text("0123456\n" * (BIG // 8))
     guest.guest("cp /agent/big /root/big")

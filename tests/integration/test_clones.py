@@ -22,7 +22,7 @@ MOST = 1 << 20  # bytes that a clone may take on the disk
 
 @pytest.fixture
 def lent(uml_dir: Path) -> Iterator[Path]:
-    """Lend a uml_dir whose instances end with the test."""
+    """Yield a uml_dir whose instances end with the test."""
     yield uml_dir
     pids = [int(path.read_text()) for path in uml_dir.glob("*/pid")]
     processes.kill_all(lambda: [pid for leader in pids for pid in processes.of_session(leader)], "a clone")

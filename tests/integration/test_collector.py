@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The collector, on real kernels: what instances tell, what becomes of them, and what becomes of it."""
+"""The collector on real kernels: messages of instances, their ends, and its own restarts and failures."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Launch = Callable[..., uml.Instance]
 
 @pytest.fixture
 def collect(uml_dir: Path) -> Iterator[Collecting]:
-    """Lend a collector that is not started yet."""
+    """Yield a collector that is not started yet."""
     with collecting(uml_dir) as found:
         yield found
 
 
 @pytest.fixture
 def running(collect: Collecting) -> Collecting:
-    """Lend a collector that runs."""
+    """Yield a collector that runs."""
     collect()
     return collect
 
@@ -53,7 +53,7 @@ def told(collect: Collecting, umid: str) -> list[tuple[str, int, str]]:
     return [(each["type"], each["boot"], each["data"]) for each in collect.events(umid=umid) if each["type"] != "log"]
 
 
-# What instances tell.
+# Messages of instances.
 
 
 @pytest.mark.parametrize("series", kernels.wanted())
@@ -117,7 +117,7 @@ def test_an_instance_without_a_notify_socket_is_covered_as_far_as_it_can_be(
 
 @pytest.mark.parametrize("series", kernels.wanted())
 def test_nobody_who_listens_hurts_nobody(series: str, uml_dir: Path, launch_guest: Launch) -> None:
-    """Neither a socket that was never there, nor a dead one, nor what is none: a guest boots, writes and panics."""
+    """A guest boots, writes and panics if the notify socket is missing, is dead, or is not a socket."""
     path = uml_dir / ".notify"
     guest = launch_guest("a", kernel=kernels.path(series), notify=path)
     guest.guest("echo to nobody > /proc/mconsole")
@@ -213,7 +213,7 @@ def test_odd_datagrams_are_told_and_hurt_nothing(running: Collecting, launch_gue
 
 
 def test_killed_and_started_again(running: Collecting, launch_guest: Launch) -> None:
-    """No guest waits for it meanwhile, the journal is whole, and the gap is told."""
+    """No guest waits for it meanwhile, the journal is whole, and it records the gap."""
     pid = running()["pid"]
     guest = launch_guest("a", notify=running.notify)
     guest.guest("for i in 1 2 3 4 5 6 7 8 9; do echo before $i > /proc/mconsole; done")

@@ -37,7 +37,7 @@ WIDTH = 32
 
 @pytest.fixture
 def collect(uml_dir: Path) -> Iterator[Collecting]:
-    """Lend a collector that runs."""
+    """Yield a collector that runs."""
     with collecting(uml_dir) as found:
         found()
         yield found
@@ -45,7 +45,7 @@ def collect(uml_dir: Path) -> Iterator[Collecting]:
 
 @pytest.fixture
 def fleet(collect: Collecting) -> Iterator[list[uml.Instance]]:
-    """Lend instances that are all up, and all known to the collector."""
+    """Yield instances that are all up, and all known to the collector."""
     with contextlib.ExitStack() as stack:
         guests: list[uml.Instance] = []
         stack.callback(uml.close_all, guests)
@@ -96,7 +96,7 @@ def test_nothing_of_a_burst_from_all_is_lost(collect: Collecting, fleet: list[um
 
 
 def test_killed_in_the_middle_of_a_burst(collect: Collecting, fleet: list[uml.Instance]) -> None:
-    """No guest freezes, each has what it had till then and since, and the gap is told once."""
+    """No guest freezes, each keeps its events from before and after, and there is one gap event."""
     threads = burst(fleet, "killed", EACH)
     wait_until(lambda: numbers(collect, fleet[0].umid, "killed"), 20, "it began")
     os.kill(collect()["pid"], signal.SIGKILL)
@@ -129,7 +129,7 @@ def test_a_panic_is_told_within_a_second(collect: Collecting, fleet: list[uml.In
 
 
 def test_a_flooded_console_hurts_nobody(collect: Collecting) -> None:
-    """Escapes, NULs, bytes that are no UTF-8, endless lines, templates; what matters is found, and the rest is told."""
+    """Guests send escapes, NULs, invalid UTF-8, endless lines, templates: patterns match, and losses are recorded."""
     collect(patterns=[{"name": "each", "regex": "flood"}], journal_size="1M")
     nasty = "flood \\033[2J\\000\\377 {{ 7 * 7 }} \\302\\233 \\n"
     with contextlib.closing(uml.launch("a", collect.uml_dir, notify=collect.notify)) as guest:

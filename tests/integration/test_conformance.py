@@ -42,7 +42,7 @@ def ping(inventory: dict[str, Any], **options: Any) -> ansible.TaskResult:
 
 @pytest.fixture
 def door(make_user: Any, make_vm_host: Any) -> Iterator[VmHost]:
-    """Lend a VM host that lets in one user, who has a password and no rights."""
+    """Yield a VM host that lets in one user, who has a password and no rights."""
     user = make_user("door")
     subprocess.run(["chpasswd"], input=f"{user}:{SECRET}", text=True, check=True)
     return make_vm_host(user=user, extra_config=(f"Match User {user}", "PasswordAuthentication yes"))

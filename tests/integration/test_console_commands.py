@@ -30,7 +30,7 @@ def kernel(request):
 
 @pytest.fixture(scope="module")
 def machine(kernel) -> Iterator[uml.Instance]:
-    """Lend one instance of each kernel to the tests that leave it as it is."""
+    """Yield one instance of each kernel to the tests that leave it as it is."""
     with tempfile.TemporaryDirectory(prefix="uml.req.") as folder:
         instance = uml.launch("guest", Path(folder), kernel=kernel)
         yield instance

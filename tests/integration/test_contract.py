@@ -49,7 +49,7 @@ def series_of(version: str) -> str:
 
 @contextlib.contextmanager
 def machine_of(name: str, uml_dir: Path) -> Iterator[Machine]:
-    """Lend a console: `fake SERIES`, or a real kernel."""
+    """Yield a console: `fake SERIES`, or a real kernel."""
     if name in FAKES:
         folder = record_replies.files(uml_dir)
         kernel = Kernel(name.split()[1], "guest", folder)
@@ -160,7 +160,7 @@ def test_another_version_is_refused_and_run_all_the_same(machine: Machine) -> No
 
 
 def test_the_socket_blocks_while_paused(machine: Machine) -> None:
-    """It is how the host tells a paused instance; the fake must not be easier."""
+    """The host recognizes a paused instance by this, so the fake must do the same."""
     assert machine.ask("stop") == (0, "stopped")
     err, text = machine.ask("version")
     assert (err, text[:5]) == (0, "Linux")

@@ -64,7 +64,7 @@ def test_ours_is_the_kernel_s_and_is_merged(series: str, launch_guest: Launch, u
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """Lend a backing file whose size is no multiple of what a byte of the bitmap stands for."""
+    """Yield a backing file whose size is not a multiple of the bytes that one byte of the bitmap covers."""
     path = tmp_path / "base.img"
     path.write_bytes(os.urandom(512 * 1003))
     return path
@@ -90,7 +90,7 @@ def test_a_large_cow_file_takes_little_memory(tmp_path: Path) -> None:
 
 
 def test_check_mode_makes_nothing(base: Path, tmp_path: Path) -> None:
-    """It tells that it would; and looks at what is there."""
+    """Check mode predicts the change, and reads the file that is there."""
     planned = cow(True, path=tmp_path / "a.cow", backing_file=base)
     assert (planned["changed"], planned["cow"]) == (True, None)
     assert not (tmp_path / "a.cow").exists()

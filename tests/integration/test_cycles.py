@@ -26,14 +26,14 @@ SPARE = 8  # sockets that a client makes at a time, before it needs them
 
 @pytest.fixture
 def tap() -> Iterator[str]:
-    """Lend the name of a tap that only the instance makes."""
+    """Yield the name of a tap that only the instance makes."""
     name = f"umlc{os.getpid() % 100000}"
     yield name
     subprocess.run(["ip", "link", "del", name], capture_output=True, check=False)
 
 
 def locks(folder: Path) -> list[str]:
-    """Return the files of a folder that somebody holds a lock on."""
+    """Return the files of a folder that have a lock."""
     inodes = {str(path.stat().st_ino): path.name for path in folder.rglob("*") if path.is_file()}
     held = [
         line.split()[5].rpartition(":")[2] for line in Path("/proc/locks").read_text().splitlines() if "->" not in line

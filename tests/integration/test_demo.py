@@ -35,7 +35,7 @@ def alone() -> Iterator[None]:
 
 @pytest.fixture
 def demo(alone, tmp_path) -> Iterator[subprocess.Popen[str]]:
-    """Start the demo in a session of its own, with a home that must stay as it is."""
+    """Start the demo in its own session, with a home that must stay as it is."""
     before = left_overs()
     environment = {**os.environ, "HOME": str(tmp_path / "home")}
     (tmp_path / "home").mkdir()

@@ -29,7 +29,7 @@ from support.wait import wait_until
 
 @pytest.fixture(scope="module", params=kernels.wanted())
 def machine(request) -> Iterator[uml.Instance]:
-    """Lend one instance of each kernel to all tests of this file."""
+    """Yield one instance of each kernel to all tests of this file."""
     with devices.machine(request.param) as instance:
         yield instance
 
@@ -253,7 +253,7 @@ def test_a_line_is_absent_when_it_has_no_channel(device, clean, line):
 
 def test_a_port_is_warned_about(device):
     with socket.create_server(("", 0)) as server:
-        port = server.getsockname()[1]  # a port of our own: the kernels are tried side by side
+        port = server.getsockname()[1]  # our own port: the kernels are tried side by side
     warned = step(device, True, name="con5", port=port)
     assert "all interfaces" in warned["warnings"][0]
     assert warned["device"]["config"] == f"port:{port}"
@@ -264,7 +264,7 @@ def test_a_port_is_warned_about(device):
 
 @pytest.fixture
 def tap() -> Iterator[str]:
-    """Lend a tap of the VM host."""
+    """Yield a tap of the VM host."""
     name = f"utap{os.getpid() % 100000}"
     subprocess.run(["ip", "tuntap", "add", name, "mode", "tap"], check=True)
     yield name
@@ -394,7 +394,7 @@ def test_what_was_not_made_is_not_reported_as_made(device, clean, folder):
 
 def test_virtio_devices_are_there_from_7_2(device, machine, folder):
     with socket.socket(socket.AF_UNIX) as backend:
-        backend.bind(str(folder / "vhost"))  # nobody accepts, so the probe fails at once
+        backend.bind(str(folder / "vhost"))  # nothing accepts, so the probe fails at once
         done = device(name="virtio_uml7", socket=str(folder / "vhost"), virtio_id=1)
     assert done["failed"]
     if not machine.request("version")[1].split()[2].startswith("7"):
@@ -412,7 +412,7 @@ def test_virtio_devices_are_there_from_7_2(device, machine, folder):
 
 @pytest.mark.parametrize("series", ["7.2"])
 def test_a_virtio_device_is_set_once_and_stays(series, folder):
-    """It can be neither changed nor removed, so it gets an instance of its own."""
+    """It can be neither changed nor removed, so it gets its own instance."""
     with vhost_user.backend(folder / "vhost"), devices.machine(series) as instance:
 
         def device(check: bool = False, **params: Any) -> dict[str, Any]:
@@ -439,7 +439,7 @@ def test_no_kernel_of_debian_passes_pci_devices_through(device):
 
 @pytest.fixture
 def mounted(device, folder, clean) -> str:
-    """Lend a disk that the guest has mounted."""
+    """Yield a disk that the guest has mounted."""
     file = str(guests.ext4_image(folder / "ext4"))
     step(device, True, name="ubd6", file=file)
     clean.guest("mount /dev/ubdg /mnt")
@@ -596,7 +596,7 @@ def test_a_paused_instance_is_paused_again_whatever_happens(device, folder, clea
     "params", [{"state": "absent"}, {"state": "absent", "force": True}, {"file": "/dev/null"}], ids=str
 )
 def test_a_ghost_is_reported_and_never_removed(device, clean, params):
-    """No first disk was given, so the kernel has one called root_fs that is none; removing it would panic."""
+    """Without a first disk the kernel shows a root_fs that does not exist, and removing it would panic."""
     refused = device(**{"name": "ubd0", **params})
     assert refused["failed"]
     assert "it is a ghost" in refused["msg"]
@@ -696,12 +696,12 @@ def test_a_backing_file_that_no_longer_fits_is_refused(device, folder, spoilt):
         assert refused["commands"] == []
 
 
-# An instance of somebody else.
+# An instance of another user.
 
 
 @pytest.fixture(scope="module")
 def owned(make_user) -> Iterator[uml.Instance]:
-    """Lend an instance that runs as another user than these tests."""
+    """Yield an instance that runs as another user than these tests."""
     owner = make_user("disks")
     with tempfile.TemporaryDirectory(prefix="uml.own.") as folder:
         os.chmod(folder, 0o755)

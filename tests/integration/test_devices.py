@@ -31,7 +31,7 @@ from support.run_operation import operate
 
 @pytest.fixture(scope="module", params=kernels.wanted())
 def machine(request) -> Iterator[uml.Instance]:
-    """Lend one instance of each kernel, with a real root disk, to all tests of this file."""
+    """Yield one instance of each kernel, with a real root disk, to all tests of this file."""
     with tempfile.TemporaryDirectory(prefix="uml.root.") as folder:
         root = guests.copy_root_image(Path(folder) / "root.ext4")
         with support.machine(request.param, "ubd15=/nonexistent/ghost", root=root) as instance:

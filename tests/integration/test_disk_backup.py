@@ -41,7 +41,7 @@ def dest(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def writer(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> uml.Instance:
-    """Lend a guest that writes to its second disk without pause."""
+    """Yield a guest that writes to its second disk without pause."""
     disk = guests.ext4_image(uml_dir / "disk.img", size=guests.LARGE)
     instance = launch_guest("web1", f"ubd1={disk}")
     instance.guest(WRITER)
@@ -50,7 +50,7 @@ def writer(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> uml.Inst
 
 @pytest.fixture
 def backup(uml_dir: Path, dest: Path) -> Run:
-    """Lend the operation."""
+    """Yield the operation."""
 
     def run(check: bool = False, **params: Any) -> dict[str, Any]:
         named = {} if "umids" in params else {"umid": "web1"}
@@ -61,13 +61,13 @@ def backup(uml_dir: Path, dest: Path) -> Run:
 
 
 def good(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a result that is no failure."""
+    """Return a result that is not a failure."""
     assert not result.get("failed"), result["msg"]
     return result
 
 
 def fsck(path: Path | str) -> str:
-    """Replay a copy's journal and check all of it, as the next boot would; what was open by then is no fault."""
+    """Replay a copy's journal and check all of it, as the next boot would; an open file is not a fault."""
     first = subprocess.run(["/sbin/e2fsck", "-p", str(path)], capture_output=True, text=True, check=False)
     done = subprocess.run(["/sbin/e2fsck", "-f", "-n", str(path)], capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else first.stdout + first.stderr + done.stdout + done.stderr
@@ -139,7 +139,7 @@ def test_what_was_written_before_is_in_the_copy(series: str, launch_guest: Any, 
 def test_the_directory_is_made_and_goes_with_a_failure(
     writer: uml.Instance, backup: Run, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With those above it; one that is not ours to make is told."""
+    """Make the directory and its parents. A failure removes them again."""
     deep = dest / "a" / "b"
     with monkeypatch.context() as patch:
         patch.setattr(copying, "_PART", 4096)
@@ -151,7 +151,7 @@ def test_the_directory_is_made_and_goes_with_a_failure(
 
 
 def test_check_mode_copies_nothing(writer: uml.Instance, backup: Run, dest: Path) -> None:
-    """It tells what would be sent and made."""
+    """Check mode returns what would be sent and made."""
     planned = good(backup(True))
     assert (planned["changed"], planned["commands"]) == (True, ["sysrq s", "stop", "go"])
     assert [each["path"] for each in planned["copies"]] == [str(dest / "web1-ubd1.img")]
@@ -209,7 +209,7 @@ def test_a_pause_is_bounded(writer: uml.Instance, backup: Run, dest: Path, monke
 def test_one_that_somebody_resumes_is_no_copy(
     paused: bool, writer: uml.Instance, backup: Run, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of it would be of another moment, whoever had paused it."""
+    """A part of the copy would be of another moment, even if another program had paused the instance."""
     original = copying.copy
 
     def slow(source: str, target: str, *more: Any) -> Any:
@@ -243,7 +243,7 @@ operate("disk_backup", umid="web1", uml_dir=sys.argv[1], dest=sys.argv[2], max_p
 
 @pytest.fixture
 def client(uml_dir: Path, dest: Path) -> Iterator[Callable[[float], subprocess.Popen[str]]]:
-    """Lend `client(max_pause)`: a client in a process of its own that has copied, and not resumed the instance yet."""
+    """Yield `client(max_pause)`: a client in its own process that has copied, and not resumed the instance yet."""
     started: list[subprocess.Popen[str]] = []
 
     def start(max_pause: float) -> subprocess.Popen[str]:
@@ -320,7 +320,7 @@ BAD = [
 
 
 def test_bad_input_pauses_nothing(writer: uml.Instance, backup: Run, dest: Path) -> None:
-    """Each is told by one sentence, in check mode too."""
+    """Each error is one sentence, also in check mode."""
     for params, said in BAD:
         for check in (True, False):
             result = backup(check, **params)

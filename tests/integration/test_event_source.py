@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The event source over real ssh: what breaks is told, mended, and costs no event."""
+"""The event source over real ssh: it reports what breaks, recovers, and loses no event."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Source:
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[journal.Writer]:
-    """Lend the writer of the VM host's journal."""
+    """Yield the writer of the VM host's journal."""
     with contextlib.closing(journal.Writer(str(tmp_path / "journal"))) as writer:
         yield writer
 
 
 @pytest.fixture
 def source(vm_host: VmHost, tmp_path: Path, writer: journal.Writer) -> Iterator[Source]:
-    """Lend a source that follows the VM host from its first event on."""
+    """Yield a source that follows the VM host from its first event on."""
     words = [*vm_host.ssh_options(), "-p", str(vm_host.port), "-i", str(vm_host.key), "-l", vm_host.user]
     (tmp_path / "positions").write_text('{"vm1": 0}')
     host = {
@@ -86,7 +86,7 @@ def say(writer: journal.Writer, text: str) -> None:
 
 
 def test_a_cut_connection_costs_no_event(source: Source, writer: journal.Writer, vm_host: VmHost) -> None:
-    """The server goes and comes back: lost and restored are told once each, and all events arrive in their order."""
+    """The server ends and restarts: lost and restored come once each, and all events arrive in order."""
     say(writer, "one")
     source.wait_for("one")
     vm_host.stop()

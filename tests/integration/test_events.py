@@ -24,14 +24,14 @@ Run = Callable[[list[dict[str, Any]]], ansible.Result]
 
 @pytest.fixture
 def collect(uml_dir: Path) -> Iterator[Collecting]:
-    """Lend a collector that is not started yet."""
+    """Yield a collector that is not started yet."""
     with collecting(uml_dir) as found:
         yield found
 
 
 @pytest.fixture
 def run(vm_host: VmHost, ansible_home: Path, collect: Collecting) -> Run:
-    """Lend `run(plays)` on the VM host vm1 and its instances web1 and db1."""
+    """Yield `run(plays)` on the VM host vm1 and its instances web1 and db1."""
     reach = {**vm_host.inventory_vars(), "ansible_uml_dir": str(collect.uml_dir)}
     instance = {**reach, "ansible_connection": "uml.mconsole.mconsole"}
     inventory = {"vm1": reach, "web1": instance, "db1": instance}
@@ -132,7 +132,7 @@ def test_a_wait_in_vain_fails_and_tells_what_came(run: Run, collect: Collecting,
 
 
 def test_the_journal_goes_on_over_a_collector_that_is_killed(run: Run, collect: Collecting, launch_guest) -> None:
-    """A playbook that was told a position misses nothing, and is told of the time in which nobody listened."""
+    """A playbook with a position misses no event, and gets a gap for the time without a collector."""
     guest = launch_guest("web1", notify=collect.notify)
     pid = collect()["pid"]
     guest.guest("echo one > /proc/mconsole")

@@ -4,7 +4,7 @@
 
 """Every module in every state, for an instance that is a host and for one that is named to its VM host.
 
-Both go over real ssh, and both must tell the same. UML_VM_HOST_PYTHON names the Python that the VM host has (by default
+Both go over real ssh, and both must return the same. UML_VM_HOST_PYTHON names the Python of the VM host (by default
 /usr/bin/python3); `tools/test matrix` runs this with all that are installed.
 """
 
@@ -36,7 +36,7 @@ NOT_OF_THE_RESULT = {"invocation", "warnings", "deprecations"}
 
 @pytest.fixture
 def fleet(launch_guest: Callable[..., uml.Instance], uml_dir: Path) -> Iterator[list[uml.Instance]]:
-    """Lend two instances and their disks; what a restart puts in the place of one ends, too."""
+    """Yield two instances and their disks. Also end what a restart starts."""
     guests = []
     for way, umid in zip(WAYS, ("named", "console"), strict=True):
         folder = uml_dir / way

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the guides and the README say is done, in its order, by a user of its own; what they show is what is printed.
+"""A separate user runs the commands of the guides and the README in order; the output is what the pages show.
 
 So are the examples of modules and other plugins, and those of roles.
 """
@@ -44,7 +44,7 @@ LIMIT = 120  # seconds for one block
 
 
 class Reader:
-    """A user who does what a document says, in a home of its own and among no processes but its own."""
+    """A user who does what a document says, in its own home and among no processes but its own."""
 
     def __init__(self, name: str, world: int) -> None:
         self.name = name
@@ -68,7 +68,7 @@ class Reader:
         shutil.chown(path, self.name)
 
     def know(self, **vm_hosts: VmHost) -> None:
-        """Let ssh find VM hosts as NAME.example.org, and nobody as vm3.example.org."""
+        """Let ssh find VM hosts as NAME.example.org, and nothing as vm3.example.org."""
         folder = self.home / ".ssh"
         folder.mkdir(mode=0o700)
         entries = [_ssh_entry(name, host.port, host.user, folder / name) for name, host in vm_hosts.items()]
@@ -118,7 +118,7 @@ def _ssh_entry(name: str, port: int, user: str, key: Path) -> str:
 
 @pytest.fixture
 def world() -> Iterator[int]:
-    """Lend the first process of a PID namespace; with it all of them end, and others' instances are not seen."""
+    """Yield the first process of a PID namespace; with it all of them end, and others' instances are not seen."""
     command = ["unshare", "--pid", "--mount", "--mount-proc", "--fork", "--kill-child", "sleep", "infinity"]
     with subprocess.Popen(command) as parent:
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
@@ -136,7 +136,7 @@ def reader(make_user: Callable[..., str], world: int) -> Reader:
 
 @pytest.fixture
 def lab(reader: Reader) -> Reader:
-    """Lend a reader with the three instances and the inventory of the first lab."""
+    """Yield a reader with the three instances and the inventory of the first lab."""
     reader.run("ansible-playbook uml.mconsole.demo -e demo_target=localhost", "the lab")
     (inventory,) = [block for block in documents.blocks(LAB) if block.name == "lab.uml.yml"]
     reader.write(inventory.name, inventory.text)
@@ -227,7 +227,7 @@ INVENTORY = {
 
 @pytest.fixture
 def tap(reader: Reader) -> Iterator[str]:
-    """Lend a tap that belongs to the reader."""
+    """Yield a tap that belongs to the reader."""
     name = f"umlx{os.getpid()}"
     subprocess.run(["ip", "tuntap", "add", "dev", name, "mode", "tap", "user", reader.name], check=True)
     yield name
@@ -235,7 +235,7 @@ def tap(reader: Reader) -> Iterator[str]:
 
 
 def plays(step: str, words: dict[str, str]) -> list[dict[str, object]]:
-    """Return the plays of a step: the examples of a module with some words of its own, or what lies between."""
+    """Return the plays of a step: the examples of a module with some of its own words, or what lies between."""
     if step in BETWEEN:
         return [{"hosts": "localhost", "gather_facts": False, "tasks": BETWEEN[step]}]
     listed = yaml.safe_load(spoken(f"modules/{step}", words))
@@ -297,7 +297,7 @@ def test_the_examples_of_the_inventory_and_of_the_lookup(reader: Reader, make_us
 
 
 def spoken(plugin: str, words: dict[str, str]) -> str:
-    """Return the examples of a plugin with some words of its own."""
+    """Return the examples of a plugin with some of its own words."""
     text = documents.examples(CHECKOUT / "plugins" / f"{plugin}.py")
     for old, new in words.items():
         text = text.replace(old, new)

@@ -66,7 +66,7 @@ def kernel(request) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(kernel) -> Iterator[Path]:
-    """Lend a folder with a short name, a fresh one for each kernel."""
+    """Yield a folder with a short name, a fresh one for each kernel."""
     path = Path(tempfile.mkdtemp(prefix="uml.fact."))
     path.chmod(0o755)
     yield path
@@ -75,7 +75,7 @@ def folder(kernel) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def machine(kernel, folder) -> Iterator[uml.Instance]:
-    """Lend one instance of each kernel to the tests that leave it as it is."""
+    """Yield one instance of each kernel to the tests that leave it as it is."""
     disk = guests.ext4_image(folder / "data.ext4", {"note": "x"})
     instance = uml.launch("guest", folder, f"ubd1={disk}", "vec0:transport=tap,ifname=uft0", kernel=kernel)
     yield instance

@@ -75,7 +75,7 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def bridge() -> Iterator[str]:
-    """Lend a bridge with two taps, called as it is with a number behind."""
+    """Yield a bridge with two taps, called as it is with a number behind."""
     name = f"uf{os.getpid()}"
     with contextlib.ExitStack() as stack:
         for words in (
@@ -92,7 +92,7 @@ def bridge() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def lab(bridge: str, make_vm_host: Callable[..., VmHost], make_user: Callable[..., str]) -> Iterator[Lab]:
-    """Lend a fleet with a shared backing file, a bridge, a pause, and a panic that a collector saw."""
+    """Yield a fleet with a shared backing file, a bridge, a pause, and a panic that a collector saw."""
     with contextlib.ExitStack() as stack:
         mine, theirs, home = (
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="uml."))) for _folder in "123"
@@ -170,7 +170,7 @@ def test_the_page_of_instances(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_a_page_is_changed_when_there_is_something_new_and_only_then(lab: Lab, real: Path) -> None:
-    """What the machine's other work does to loads and memory is new, too, so the fleet is waited for to be at rest."""
+    """Other work of the machine changes loads and memory, so the test waits until the fleet is at rest."""
 
     def same() -> bool:
         before = real.read_text()
@@ -194,7 +194,7 @@ def test_a_page_is_changed_when_there_is_something_new_and_only_then(lab: Lab, r
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[Browser]:
-    """Lend a browser."""
+    """Yield a browser."""
     with browser.browser() as found:
         yield found
 

@@ -68,7 +68,7 @@ def full(make_module_guest: Callable[..., uml.Instance]) -> uml.Instance:
 
 @pytest.fixture(scope="module")
 def make_module_guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., uml.Instance]]:
-    """Lend `make(umid, *words)`: an instance until the end of the file."""
+    """Yield `make(umid, *words)`: an instance until the end of the file."""
     import contextlib
     import shutil
     import tempfile

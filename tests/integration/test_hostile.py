@@ -25,7 +25,7 @@ OWNED = "/tmp/uml-owned-{}"
 
 @pytest.fixture
 def owned() -> Iterator[Path]:
-    """Return a file that is only there when somebody obeyed."""
+    """Return a file that exists only if a program obeyed the guest."""
     path = Path(OWNED.format(os.getpid()))
     path.unlink(missing_ok=True)
     yield path
@@ -34,7 +34,7 @@ def owned() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def hostile_client(folder: Path, result: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Lend the variables of an instance whose VM host runs a client of its own making, with one answer to all."""
+    """Yield the variables of an instance whose VM host runs its own client making, with one answer to all."""
     path, python = folder / "s", folder / "python"
     python.write_text(f"#!/bin/sh\necho '{json.dumps({'socket': str(path)})}'\n")
     python.chmod(0o755)
@@ -106,7 +106,7 @@ def evil(launch_guest: Callable[..., uml.Instance], owned: Path) -> uml.Instance
     """Return an instance whose root has named itself, and written to its console, what others should obey."""
     guest = launch_guest("evil")
     text = NAMES.replace("$path", str(owned))
-    (guest.agent / "name").write_text(text[:64])  # a longer one is no name
+    (guest.agent / "name").write_text(text[:64])  # a longer one is not a name
     (guest.agent / "text").write_bytes(text.encode() + b"\xff\n")
     guest.guest('hostname "$(cat /agent/name)"; cat /agent/text > /dev/console; cat /agent/text > /dev/kmsg')
     return guest

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Real instances in every state, started in every way, found and told apart."""
+"""Real instances in every state, started in every way, are found and distinguished."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_one_that_reboots_is_booting(guest: uml.Instance) -> None:
 
 
 def test_one_that_reboots_is_never_gone(guest: uml.Instance) -> None:
-    """While a kernel executes itself anew, the host shows no command line and no memory of it."""
+    """While a kernel executes itself again, the host shows neither its command line nor its memory."""
     for boots in range(2, 6):
         guest.request("reboot")
         for look in range(300):
@@ -322,7 +322,7 @@ def test_what_another_user_may_not_see_says_whose_it_is(launch_guest: Launch, ma
     assert (row["owner"], row["state"], row["uml_dir"]) == (owner, "running", str(home))
 
 
-# What is told of them.
+# What the results say of them.
 
 
 def test_all_is_told_of_an_instance(guest: uml.Instance, kernel: Path) -> None:

@@ -67,7 +67,7 @@ def fleet(make_vm_host, make_user):
 
 @pytest.fixture
 def configure(tmp_path):
-    """Lend a writer of configurations, which returns the file's name."""
+    """Yield a writer of configurations, which returns the file's name."""
 
     def configure(vm_hosts, name="fleet.uml.yml", **options):
         path = tmp_path / name
@@ -100,7 +100,7 @@ def hosts(listed, group):
 
 
 def play(hosts, *tasks, **keywords):
-    """Return a play that gathers no facts unless told."""
+    """Return a play that gathers no facts by default."""
     return {"hosts": hosts, "gather_facts": False, "tasks": list(tasks), **keywords}
 
 
@@ -191,7 +191,7 @@ def test_vm_hosts_of_a_group_with_variables_beside_it(fleet, configure, ansible_
 
 @pytest.fixture
 def mute():
-    """Lend the port of a server that accepts and never says a word."""
+    """Yield the port of a server that accepts and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -210,7 +210,7 @@ def test_vm_hosts_that_fail_cost_nobody_else_anything(fleet, make_vm_host, confi
         "container": {**good["vm1"], "ansible_connection": "podman"},
     }
     started = time.monotonic()
-    patient = {"ANSIBLE_TIMEOUT": "60"}  # that of ssh, which shall not be the first to give up
+    patient = {"ANSIBLE_TIMEOUT": "60"}  # that of ssh, which must not be the first to give up
     listed, said = listing(configure({**bad, **good}, timeout=15), ansible_home, env=patient)
     assert time.monotonic() - started < 60
     assert hosts(listed, "uml_unreachable") == sorted(bad)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lab of docs/examples on two VM hosts, each with a network of its own: up, found up, and down without a trace."""
+"""The lab of docs/examples on two VM hosts with separate networks: start it, run again, remove it without a trace."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Play = Callable[..., ansible.Result]
 
 @pytest.fixture
 def networks() -> Iterator[dict[str, Network]]:
-    """Lend two networks with a cable between them."""
+    """Yield two networks with a cable between them."""
     with Network(1) as one, Network(2) as other:
         lay_cable(one, other)
         yield {"vm1": one, "vm2": other}
@@ -34,7 +34,7 @@ def networks() -> Iterator[dict[str, Network]]:
 
 @pytest.fixture
 def play(networks: dict[str, Network], ansible_home: Path, uml_dir: Path) -> Iterator[Play]:
-    """Lend `play(state, check)`: the playbook with the example as it is, but for how its VM hosts are reached."""
+    """Yield `play(state, check)`: the playbook with the example as it is, but for how its VM hosts are reached."""
     # The local client listens below /run, which two machines do not share.
     own_run = 'mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd && exec "$@"'  # where the local client listens
     ends = {name: ["ip", "netns", "exec", each.name, "sh", "-c", own_run, "sh"] for name, each in networks.items()}

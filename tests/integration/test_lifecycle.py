@@ -51,7 +51,7 @@ def root(initrd: str) -> dict[str, str]:
 
 @pytest.fixture
 def run(uml_dir: Path, kernel: Path) -> Iterator[Run]:
-    """Lend the operation on the instance `a` of the uml_dir; whatever it starts ends with the test."""
+    """Yield the operation on the instance `a` of the uml_dir, and end what it starts."""
 
     def instance(check: bool = False, **params: Any) -> dict[str, Any]:
         names = {} if "umids" in params else {"umid": "a"}
@@ -65,7 +65,7 @@ def run(uml_dir: Path, kernel: Path) -> Iterator[Run]:
 
 
 def of_uml_dir(uml_dir: Path) -> list[int]:
-    """List all processes of all instances of a uml_dir: whoever has it on the command line, and their sessions."""
+    """List all processes of all instances of a uml_dir: those that have it on the command line, and their sessions."""
     marked = {each.session for each in processes.running() if str(uml_dir) in command_line(each.pid)}
     own = os.getsid(0)
     return [each.pid for each in processes.running() if each.session in marked - {own}]
@@ -137,7 +137,7 @@ def own_links() -> Iterator[str]:
 
 
 def test_its_memory_is_where_it_always_is_and_ours_is_not(run: Run, root: Any) -> None:
-    """A kernel takes a random gap before its heap for memory of its own, and 6.1 then has threads fail at times."""
+    """A kernel counts a random gap before its heap as its own memory, and 6.1 then sometimes fails to make threads."""
     before = Path("/proc/self/personality").read_text()
     result = good(run(root=root))
     gap = int(Path(f"/proc/{result['pid']}/personality").read_text(), 16) & 0x0040000
@@ -208,7 +208,7 @@ def test_two_tasks_at_once_start_one(run: Run, root: Any, uml_dir: Path) -> None
 
 
 def test_six_tasks_at_once_on_one_that_runs_all_end_well(run: Run, root: Any, uml_dir: Path) -> None:
-    """Clients of their own: the one that ends first removes the private directory of all."""
+    """Use separate clients: the one that ends first removes the private directory of all."""
     good(run(root=root))
     call = f"operate('instance', umid='a', uml_dir='{uml_dir}')"
     program = f"import json; from support.run_operation import operate; print(json.dumps({call}))"

@@ -28,7 +28,7 @@ TOLERANCE = 4
 
 @pytest.fixture(scope="module", params=kernels.wanted())
 def machine(request) -> Iterator[uml.Instance]:
-    """Lend one instance of each kernel to all tests of this file."""
+    """Yield one instance of each kernel to all tests of this file."""
     with devices.machine(request.param, memory=f"{BOOT}M") as instance:
         yield instance
 

@@ -22,7 +22,7 @@ Launch = Callable[..., uml.Instance]
 
 @pytest.fixture
 def collect(uml_dir: Path) -> Iterator[Collecting]:
-    """Lend a collector that is not started yet."""
+    """Yield a collector that is not started yet."""
     with collecting(uml_dir) as found:
         yield found
 

@@ -36,7 +36,7 @@ def journal(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_the_role_keeps_a_collector_running(vm_host: VmHost, journal: Path, uml_dir: Path, ansible_home: Path) -> None:
-    """Check mode foretells, the second run changes nothing, a changed setting is told, and stopped is stopped."""
+    """Check mode predicts, the second run changes nothing, a changed setting is reported, and stopped is stopped."""
 
     def play(check: bool = False, **more: Any) -> ansible.Result:
         given = {"monitor_journal_dir": str(journal), "monitor_uml_dirs": [str(uml_dir)], "monitor_supervisor": "none"}
@@ -123,7 +123,7 @@ def pythons() -> list[str]:
 
 @pytest.mark.parametrize("python", pythons())
 def test_the_command_of_the_unit_collects(files: dict[str, Path], journal: Path, python: str) -> None:
-    """In the foreground, with the settings that were written, until it is told to end."""
+    """Run in the foreground, with the settings that were written, until a signal ends it."""
     lines = files["uml-mconsole-collector.service"].read_text().splitlines()
     [command] = [line.partition("=")[2] for line in lines if line.startswith("ExecStart=")]
     process = subprocess.Popen([python, *shlex.split(command)[1:]], stderr=subprocess.PIPE)

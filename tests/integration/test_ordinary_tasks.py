@@ -16,7 +16,7 @@ from support import ansible, uml
 from support.vmhost import VmHost
 
 pytestmark = pytest.mark.smoke
-# In this order, since socket itself looks at what select has.
+# In this order, because socket itself looks at what select has.
 PRELUDE = """\
 MISSING = {
     "select": ("epoll", "EPOLLIN"),

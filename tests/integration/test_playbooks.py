@@ -32,7 +32,7 @@ FLEET = list("abcdefghij"[: int(os.environ.get("UML_ROLLING", "4"))])
 
 @pytest.fixture
 def play(vm_host, uml_dir, ansible_home):
-    """Lend `play(name, *umids, **variables)`: a playbook of the collection, with instances as inventory hosts."""
+    """Yield `play(name, *umids, **variables)`: a playbook of the collection, with instances as inventory hosts."""
 
     def play(name: str, *umids: str, more: dict[str, Any] | None = None, **options: Any) -> ansible.Result:
         reach = {**vm_host.inventory_vars(), "ansible_uml_dir": str(uml_dir), "ansible_uml_timeout": 4}
@@ -121,7 +121,7 @@ def test_the_table_in_a_file_and_what_cannot_be_one(play, launch_guest, tmp_path
 
 @pytest.mark.smoke
 def test_the_inventorys_directory_is_where_status_looks(launch_guest, vm_host, uml_dir, ansible_home, tmp_path):
-    """Another directory of the VM host has an instance, too; with --limit, HOST is the VM host still."""
+    """Another directory of the VM host also has an instance; with --limit, HOST is still the VM host."""
     launch_guest("mine")
     other = uml_dir / "other"
     other.mkdir()
@@ -164,7 +164,7 @@ def test_reconfigure_gives_each_its_devices_once(play, launch_guest):
 
 @pytest.fixture
 def fleet(uml_dir):
-    """Lend instances, each with an initrd of its own; whatever takes their place ends with the test."""
+    """Yield instances, each with its own initrd, and end what takes their place."""
     for umid in FLEET:
         shutil.copy(guests.initrd(), uml_dir / f"{umid}.gz")
     root = {"initrd": f"{uml_dir}/{{umid}}.gz"}

@@ -59,7 +59,7 @@ def reboot(guest: uml.Instance, perform: Perform) -> None:
 
 @pytest.mark.parametrize("word", ["reboot", "halt"])
 def test_a_boot_that_a_command_ends_is_over(guest: uml.Instance, perform: Perform, word: str) -> None:
-    """The kernel says OK first; whoever asked next was answered by what was about to end."""
+    """The kernel says OK before it ends, so the process that was about to end answered the next command."""
     before = made(guest)
     assert perform("request", command=word)["changed"]
     assert made(guest) != before
@@ -78,7 +78,7 @@ def test_what_is_asked_as_soon_as_a_console_is_there_is_answered(
 
 
 def test_a_disk_given_at_once_comes_and_the_guest_boots(guest: uml.Instance, perform: Perform) -> None:
-    """Each of these kernels panicked, since its driver came later and found the disk."""
+    """Each of these kernels panicked, because its driver came later and found the disk."""
     disk = image(guest.scratch / "disk")
     for boot in range(BOOTS):
         perform("request", command="reboot")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Raw console commands: in order, all or nothing when one is none, nothing changed in check mode; on each kernel."""
+"""Raw console commands on each kernel: sent in order, none if one is invalid, and no change in check mode."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kernel(request):
 
 @pytest.fixture(scope="module")
 def machine(kernel) -> Iterator[uml.Instance]:
-    """Lend one instance of each kernel to the tests that leave it as it is."""
+    """Yield one instance of each kernel to the tests that leave it as it is."""
     with tempfile.TemporaryDirectory(prefix="uml.req.") as folder:
         instance = uml.launch("guest", Path(folder), kernel=kernel)
         yield instance

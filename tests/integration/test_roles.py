@@ -44,7 +44,7 @@ class Lab:
 
     @property
     def inventory(self) -> dict[str, Any]:
-        """Return the VM hosts, each with a directory of its own."""
+        """Return the VM hosts, each with its own directory."""
         reach = self._vm_host.inventory_vars()
         return {name: {**reach, "place": str(self.folder / name)} for name in ("vm-a", "vm-b")}
 
@@ -95,7 +95,7 @@ def guest(initrd: str, **options: str) -> dict[str, str]:
 
 @pytest.fixture
 def lab(vm_host, ansible_home) -> Iterator[Lab]:
-    """Lend two empty VM hosts; whatever is started there ends with the test."""
+    """Yield two empty VM hosts, and end what is started there."""
     folder = Path(tempfile.mkdtemp(prefix="uml.lab."))
     for name in ("vm-a", "vm-b"):
         (folder / name).mkdir()
@@ -326,7 +326,7 @@ def test_a_misspelt_default_is_refused(lab):
 
 
 def test_a_number_is_a_name_and_what_looks_other_in_yaml_is_refused(lab):
-    """101 is pruned by no run; of 007 nobody would know that it is 7."""
+    """No run prunes 101; YAML reads 007 as 7, so its text would be lost."""
     fleet = [{"umid": 101, "devices": {"con2": "pts"}}, {"umid": "web1"}]
     lab.apply({"vm-a": fleet}, prune=True, hosts="vm-a").ok()
     boots = lab.boots()
@@ -462,7 +462,7 @@ class Server(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(lab) -> Iterator[str]:
-    """Lend the address of a web server whose files are in `web`."""
+    """Yield the address of a web server whose files are in `web`."""
     (lab.folder / "web").mkdir()
     Server.fetched.clear()
     handler = functools.partial(Server, directory=str(lab.folder / "web"))

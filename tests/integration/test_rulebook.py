@@ -35,7 +35,7 @@ TIME = 120.0
 
 @pytest.fixture
 def collector(uml_dir: Path) -> Iterator[Collecting]:
-    """Lend a collector that runs."""
+    """Yield a collector that runs."""
     with collecting(uml_dir) as found:
         found()
         yield found
@@ -96,7 +96,7 @@ def test_a_panic_is_reported_and_healed(
         assert collector.wait("crashed", web1)["data"]
         if RULEBOOK.exists():
             wait_until(lambda: healed(uml_dir / web1, first), TIME, lambda: f"healed: {output.read_text()}")
-            # What a rulebook has started outlives it, so both playbooks shall end before it does.
+            # A playbook that a rulebook has started outlives it, so both playbooks must end before it does.
             wait_until(lambda: output.read_text().count("PLAY RECAP") >= 2, TIME, output.read_text)
             [report] = (ansible_home / "reports").glob("web1-*")
             assert "Kernel panic" in (report / "console.txt").read_text()

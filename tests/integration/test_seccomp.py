@@ -25,7 +25,7 @@ USES = "seccomp=on"
 
 @pytest.fixture
 def do(uml_dir: Path) -> Iterator[Do]:
-    """Lend operations on the instance `a`; what they start ends with the test."""
+    """Yield operations on the instance `a`; what they start ends with the test."""
     sessions: set[int] = set()
 
     def run(operation: str = "instance", **params: Any) -> dict[str, Any]:

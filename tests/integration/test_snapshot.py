@@ -132,7 +132,7 @@ def test_a_disk_that_another_instance_stands_on_is_not_put_back(launch_guest: La
 
 @pytest.fixture
 def lab(tmp_path: Path, launch_guest: Launch) -> Lab:
-    """Lend the disks of an instance that does not run."""
+    """Yield the disks of an instance that does not run."""
     lent = Lab(tmp_path, launch_guest)
     operate("cow", path=lent.files["ubd0"], backing_file=str(lent.base))
     return lent

@@ -24,7 +24,7 @@ TIME = 60.0
 
 @pytest.fixture
 def collect(uml_dir: Path) -> Iterator[Collecting]:
-    """Lend a collector that runs."""
+    """Yield a collector that runs."""
     with collecting(uml_dir) as found:
         found()
         yield found

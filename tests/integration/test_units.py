@@ -59,7 +59,7 @@ class Lab:
         return result
 
     def run(self, *words: str) -> str:
-        """Run a command there and return its output, whatever its status."""
+        """Run a command there and return its output, with any status."""
         return self.machine.run(*words)
 
     def state(self, umid: str) -> tuple[str, str]:
@@ -82,7 +82,7 @@ class Lab:
         return now == self.pid(umid) and now not in (before, "0", "")
 
     def cut_power(self) -> None:
-        """Boot the machine anew, with its sshd."""
+        """Boot the machine again, with its sshd."""
         self.machine.cut_power()
         self.host.sshd.wait()
         self.host.inside = tuple(self.machine.inside)
@@ -96,7 +96,7 @@ def changed(run: ansible.Result) -> list[str]:
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Lab]:
-    """Lend a machine that systemd runs, with what the role writes there: foretold, written once, and found good."""
+    """Yield a machine that systemd runs, with what the role writes there: predicted, written once, then unchanged."""
     folder = Path(tempfile.mkdtemp(prefix="uml."))
     with systemd_container.systemd() as machine, VmHost(inside=machine.inside) as host:
         lab = Lab(machine, host, folder)
@@ -113,7 +113,7 @@ def machine() -> Iterator[Lab]:
 
 @pytest.fixture
 def lab(machine: Lab) -> Iterator[Lab]:
-    """Lend that machine; what is started there ends with the test."""
+    """Yield that machine, and end what is started there."""
     yield machine
     gone = machine.do(umids=["web*"], state="absent", stop_methods=["terminate", "kill"])
     gone = machine.do(umids=["web1", "web2"], state="absent")
@@ -149,7 +149,7 @@ def test_each_declared_instance_is_a_unit(lab: Lab) -> None:
 
 
 def test_a_task_goes_through_the_unit(lab: Lab) -> None:
-    """Start, restart, pause, stop, absent: each as check mode told, and the second time no change."""
+    """Start, restart, pause, stop, absent: each is as check mode predicted, and the second run changes nothing."""
     for state, steps in (
         ("running", ["start", "enable"]),
         ("restarted", ["stop", "clear", "start"]),
@@ -172,7 +172,7 @@ def test_a_task_goes_through_the_unit(lab: Lab) -> None:
 
 
 def test_an_instance_becomes_a_unit_and_is_one_no_longer(lab: Lab) -> None:
-    """By a restart, if that is wished; else the difference is told and nothing is done."""
+    """Change the supervisor by a restart if the task allows one; otherwise only report the difference."""
     plain, kept = {"umid": "web1", "supervisor": "none"}, {"umid": "web1", "supervisor": "systemd"}
     lab.do(**plain, root=lab.root)
     pid = lab.pid("web1")
@@ -262,7 +262,7 @@ def test_a_kernel_that_dies_is_told_and_not_tried_for_ever(lab: Lab) -> None:
 
 
 def test_what_has_no_unit_is_refused_before_anything_starts(lab: Lab, tmp_path: Path) -> None:
-    """A name that is none for a unit, and one that an instance of another directory has."""
+    """Refuse a name that a unit cannot have, and one that an instance of another directory has."""
     options = {"supervisor": "systemd", "root": lab.root}
     for umid in ("web 1", "web@1", "-web"):
         assert "is not a name for a unit" in lab.do(umid=umid, **options)["msg"]

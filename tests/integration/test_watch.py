@@ -28,7 +28,7 @@ ALLOWED = re.compile(rb"\x1b\[[0-9;]*m")  # the colours that Ansible itself writ
 
 
 class Terminal:
-    """A playbook that runs on a terminal of its own, and what it has written there."""
+    """A playbook that runs on its own terminal, and what it has written there."""
 
     def __init__(self, words: list[str], env: dict[str, str], folder: Path) -> None:
         ours, theirs = os.openpty()
@@ -77,7 +77,7 @@ class Terminal:
 
 @pytest.fixture
 def collect(uml_dir: Path) -> Iterator[Collecting]:
-    """Lend a collector that runs."""
+    """Yield a collector that runs."""
     with collecting(uml_dir) as found:
         found()
         yield found
@@ -85,7 +85,7 @@ def collect(uml_dir: Path) -> Iterator[Collecting]:
 
 @pytest.fixture
 def watch(ansible_home: Path, collect: Collecting) -> Iterator[Callable[..., Terminal]]:
-    """Lend `watch(inventory, **variables)`, which runs the playbook on a terminal until the test ends."""
+    """Yield `watch(inventory, **variables)`, which runs the playbook on a terminal until the test ends."""
     with contextlib.ExitStack() as stack:
 
         def start(inventory: dict[str, Any], **variables: Any) -> Terminal:
@@ -159,7 +159,7 @@ def test_a_lost_vm_host_is_told_and_costs_no_event(
 
 @pytest.fixture
 def play(vm_host: VmHost, ansible_home: Path, collect: Collecting) -> Callable[..., ansible.Result]:
-    """Lend `play(hosts, forks=5, **variables)`: the playbook, for a second, on hosts with further variables."""
+    """Yield `play(hosts, forks=5, **variables)`: the playbook, for a second, on hosts with further variables."""
 
     def play(
         hosts: dict[str, dict[str, Any]],
@@ -186,7 +186,7 @@ def play(vm_host: VmHost, ansible_home: Path, collect: Collecting) -> Callable[.
 
 @pytest.mark.smoke
 def test_programs_get_json_and_each_event_once(play, launch_guest, collect: Collecting) -> None:
-    """An instance is told of by its VM host where that is in the play, and by itself where it is not."""
+    """The VM host of an instance reports its events if it is in the play; otherwise the instance does."""
     for umid in ("web1", "db1"):
         launch_guest(umid, notify=collect.notify)
         collect.wait("message", umid, "up")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A kernel that tells anything but the truth, and texts that a guest would like others to obey."""
+"""A kernel that lies, and texts of a guest that try to control the programs that show them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SPICES = "\n\n   :=,./[](){}%#\"'\\\t\0\x1b019-aZ\udcff\u202e"
 
 @dataclass
 class ConstantReply(Kernel):
-    """Answers every command with the same text, OK or not; ``truths`` are told first."""
+    """Answers every command with the same text, OK or not; ``truths`` come first."""
 
     text: str = ""
     err: int = 0

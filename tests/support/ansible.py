@@ -196,7 +196,7 @@ def _control_sockets(folder: Path) -> Iterable[Path]:
 
 @contextlib.contextmanager
 def _home(home: Path | None) -> Iterator[Path]:
-    """Lend the given folder, or a fresh one that is gone afterwards with its connections."""
+    """Yield the given folder, or a fresh one that is gone afterwards with its connections."""
     if home is not None:
         yield home
         return
@@ -221,7 +221,7 @@ def _run(
 
 
 def _run_to_the_end(words: Sequence[str], folder: Path, env: Mapping[str, str], timeout: float) -> tuple[int, str, str]:
-    """Run a command in a session of its own, which ends with it: forks of Ansible outlive a parent that is killed."""
+    """Run a command in its own session, which ends with it: forks of Ansible outlive a parent that is killed."""
     files = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     process = subprocess.Popen(
         words,

@@ -151,7 +151,7 @@ class Browser:
 
 @contextlib.contextmanager
 def browser() -> Iterator[Browser]:
-    """Lend a browser with a profile of its own; both are gone afterwards."""
+    """Yield a browser with its own profile; both are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="uml.web.", ignore_cleanup_errors=True) as folder:
         found = Browser(Path(folder))
         try:

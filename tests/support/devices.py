@@ -25,7 +25,7 @@ LINES = ("con5", "con6", "ssl5")
 
 @contextlib.contextmanager
 def machine(series: str, *words: str, **options: Any) -> Iterator[uml.Instance]:
-    """Lend an instance of one kernel; the options are those of `uml.launch`."""
+    """Yield an instance of one kernel; the options are those of `uml.launch`."""
     folder = Path(tempfile.mkdtemp(prefix="uml.dev."))
     folder.chmod(0o755)
     instance = uml.launch("guest", folder, *words, kernel=kernels.path(series), **options)

@@ -71,7 +71,7 @@ class Collecting:
 
 @contextmanager
 def collecting(uml_dir: Path) -> Iterator[Collecting]:
-    """Lend a collector that is not started yet; it ends with the test."""
+    """Yield a collector that is not started yet; it ends with the test."""
     found = Collecting(uml_dir)
     try:
         yield found

@@ -62,7 +62,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "sysrq": [{"key": "s"}, {"key": "m"}],
 }
 OLD = {"name": "old", "files": {"ubd2": "{folder}/b"}, "directory": "{folder}"}  # the snapshot, as it is taken
-# These wait for something, which in vain is an error; with nothing to wait for in check mode it is none.
+# These wait for something. If it does not come, that is an error, but not in check mode, which does not wait.
 FAILS_WITHOUT_AN_EVENT = ("event_wait",)
 
 

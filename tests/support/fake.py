@@ -90,7 +90,7 @@ class FakeConsole:
             raise AssertionError(f"the fake console {self.umid} lives on")
 
     def _listen(self) -> socket.socket:
-        """Make the socket: non-blocking while the kernel runs, which is how the host tells a stopped one."""
+        """Make the socket: non-blocking while the kernel runs, which is how the host recognizes a stopped one."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         sock.bind(str(self.console))
         sock.setblocking(False)
@@ -206,7 +206,7 @@ def cut_header(packets: list[bytes]) -> Iterable[bytes]:
 
 
 def garbage(packets: list[bytes]) -> Iterable[bytes]:
-    """Send what is no reply at all."""
+    """Send a datagram that is not a reply."""
     return [b"\xff" * 300]
 
 

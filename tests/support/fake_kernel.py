@@ -150,7 +150,7 @@ class Kernel:
         return iter([Part(1, "Unknown command")])
 
     def _run(self, handler: Handler, rest: str) -> Iterator[Part] | None:
-        """Make parts of whatever a handler returns: a text, parts, or a refusal."""
+        """Make parts of the result of a handler: a text, parts, or a refusal."""
         try:
             result = handler(self, rest)
         except Refusal as refusal:
@@ -399,7 +399,7 @@ class Kernel:
         return ""
 
     def memory_query(self, _name: str) -> str:
-        """Answer `config mem` with the load address, which is no size."""
+        """Answer `config mem` with the load address, which is not a size."""
         return "1610612736"
 
     def memory_remove(self, _name: str) -> None:

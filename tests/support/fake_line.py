@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A line without a kernel: a shell of this machine at a terminal of its own, and what lies between it and the line.
+"""A line without a kernel: a shell of this machine at its own terminal, and what lies between it and the line.
 
 An instance copies bytes between its pseudo-terminal of the VM host and the terminal of the guest. A thread does that
 here, and it can drop, change and add bytes.

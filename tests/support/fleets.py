@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Fleets of any size as instance_info and event_info tell of them, for what only shows them."""
+"""Fleets of any size, as instance_info and event_info return them, for tests of pages and tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PANIC = "Kernel panic - not syncing: sysrq triggered crash\nCPU: 0 PID: 1 Comm: 
 
 
 def row(umid: str, number: int = 0, **more: Any) -> Row:
-    """Return an instance that runs, with a disk of its own above a shared one and a tap in a bridge."""
+    """Return an instance that runs, with its own disk above a shared one and a tap in a bridge."""
     kind = number % len(WORDS)
     found: Row = {
         "umid": umid,

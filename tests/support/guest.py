@@ -46,7 +46,7 @@ esac
 echo "{UP}" > /dev/console
 """
 
-# `read -t` on a fifo nobody writes to is a pause without a process: fifty guests share two processors.
+# `read -t` on a fifo without a writer is a pause without a process: fifty guests share two processors.
 AGENT = """#!/bin/sh
 grep -q ' /agent ' /proc/mounts || exec sleep 2147483647
 mkfifo -m 600 /run/tick
@@ -173,7 +173,7 @@ def _fingerprint() -> str:
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    """Lend a folder on the cache's own file system, so that the last step can be a rename."""
+    """Yield a folder on the cache's own file system, so that the last step can be a rename."""
     with tempfile.TemporaryDirectory(prefix="build.", dir=GUESTS) as scratch:
         yield Path(scratch)
 
@@ -199,7 +199,7 @@ def _install_busybox(tree: Path) -> None:
 
 
 def _pack_initrd(tree: Path, target: Path) -> None:
-    """Pack a tree as the kernel wants it, all owned by root whoever builds it."""
+    """Pack a tree as the kernel expects it, all owned by root even if another user builds it."""
     names = "\n".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
     command = f"set -o pipefail; cpio --quiet -o -H newc -R 0:0 | gzip -1 > {target}"
     subprocess.run(["bash", "-c", command], cwd=tree, input=names, text=True, check=True)

@@ -26,7 +26,7 @@ def said(reply: tuple[int, str]) -> str:
 
 
 def has_class(query: str) -> Probe:
-    """Return what tells whether a kernel has a class of devices."""
+    """Return the answer that shows whether a kernel has a class of devices."""
     return lambda instance, folder: "-" if instance.request(query)[1] == UNKNOWN else "yes"
 
 
@@ -97,7 +97,7 @@ def bad_channel(instance: uml.Instance, folder: Path) -> str:
 
 
 def bogus_transport(instance: uml.Instance, folder: Path) -> str:
-    """Set an interface with a transport that is none."""
+    """Set an interface with a transport that does not exist."""
     reply = instance.request("config vec9:transport=nosuch")
     instance.request("remove vec9")
     return said(reply)
@@ -113,7 +113,7 @@ def no_switch(instance: uml.Instance, folder: Path) -> str:
 
 
 def dead_backend(instance: uml.Instance, folder: Path) -> str:
-    """Set a virtio device that nobody serves."""
+    """Set a virtio device without a backend."""
     reply = instance.request(f"config virtio_uml.device={folder}/none:1:9")
     return "-" if reply[1] == UNKNOWN else said(reply)
 

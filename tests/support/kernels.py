@@ -21,7 +21,7 @@ def wanted() -> tuple[str, ...]:
 
 
 def path(series: str) -> Path:
-    """Return a kernel; a missing one is an error, since a skipped test proves nothing."""
+    """Return a kernel; a missing one is an error, because a skipped test proves nothing."""
     if series not in SERIES:
         return Path(series)
     found = FOLDER / series / "linux"

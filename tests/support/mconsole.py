@@ -34,7 +34,7 @@ def answers(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _client(timeout: float) -> Iterator[socket.socket]:
-    """Lend a bound socket: an unbound one would get no answer."""
+    """Yield a bound socket: an unbound one would get no answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
         client.bind("")
         client.settimeout(timeout)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A network of its own for a VM host, joined to the machine by a cable that can be pulled out."""
+"""A separate network for a VM host, joined to the machine by a cable that can be pulled out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NETWORKS = 1 << 15  # of four addresses each, in 198.18.0.0/15, which is for te
 class Network:
     """A network namespace at one end of a pair of interfaces; the machine is at the other.
 
-    ``number`` tells those of one run from each other.
+    ``number`` distinguishes the networks of one run.
     """
 
     def __init__(self, number: int = 0) -> None:
@@ -53,7 +53,7 @@ class Network:
         return ["nsenter", f"--net=/run/netns/{self.name}"]
 
     def cut(self) -> None:
-        """Pull the cable out, at the VM host's end: who has a connection is told nothing."""
+        """Pull the cable out at the VM host's end; programs with a connection get no notice."""
         _ip("-n", self.name, "link", "set", self._there, "down")
 
     def join(self) -> None:
@@ -68,7 +68,7 @@ class Network:
 
 
 def lay_cable(one: Network, other: Network) -> tuple[str, str]:
-    """Join two networks by a cable of their own, which goes with them, and return the address at each of its ends."""
+    """Join two networks by their own cable, which goes with them, and return the address at each of its ends."""
     ends = [(one, "192.0.2.11"), (other, "192.0.2.12")]
     _ip("-n", one.name, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", other.name)
     for network, address in ends:

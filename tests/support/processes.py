@@ -35,12 +35,12 @@ def running() -> Iterator[Process]:
 
 
 def of_session(session: int) -> list[int]:
-    """List a session: an old kernel's helpers outlive its main process, and only the session tells whose they are."""
+    """List a session: an old kernel's helpers outlive its main process, and only the session shows whose they are."""
     return [process.pid for process in running() if process.session == session]
 
 
 def descendants(pid: int) -> list[int]:
-    """List a process and all that it started, sessions of their own or not."""
+    """List a process and all that it started, also in other sessions."""
     parents = {process.pid: process.parent for process in running()}
     return [other for other in parents if pid in _ancestry(other, parents)]
 

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Random stories of device changes: what the model says is what the instance shows, and each step is told truthfully.
+"""Random stories of device changes: the instance shows what the model says, and each step reports what it did.
 
-The model is kept here, apart from the collection's: what was asked for last, by device. The same story is told to
-the fake and to real kernels; a world is one of them.
+The model is kept here, apart from the collection's: what was asked for last, by device. The same story runs on the
+fake and on real kernels; a world is one of them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Story(RuleBasedStateMachine):
         if hasattr(self, "world"):
             self.world.reset()
 
-    # What is wished, and what follows from it.
+    # The requested state, and what follows from it.
 
     def options(self, wish: dict[str, Any] | None) -> dict[str, Any]:
         """Return the module's options of a disk."""
@@ -171,13 +171,13 @@ class Story(RuleBasedStateMachine):
 
     @rule(unit=units, flag=st.sampled_from("dct"))
     def leave_a_flag(self, unit: int, flag: str) -> None:
-        """Let somebody else's refused setting leave its flag in a slot."""
+        """Let a refused setting of another program leave its flag in a slot."""
         if unit not in self.disks:
             assert self.world.request(f"config ubd{unit}{flag}={self.world.folder}/missing")[0] == -2
 
     @rule(unit=units)
     def remove_behind_our_back(self, unit: int) -> None:
-        """Let somebody else remove a disk."""
+        """Let another program remove a disk."""
         if unit in self.disks:
             while self.world.request(f"remove ubd{unit}")[0] == -16:
                 pass

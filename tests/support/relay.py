@@ -20,7 +20,7 @@ Happening = Callable[[], None]
 BEFORE = "before"  # it happens before the command gets to the kernel
 AFTER = "after"  # it happens when the kernel has done it, and before the answer comes back
 INSTEAD = "instead"  # the command never gets to the kernel
-LAST = "last"  # the command never gets to the kernel, and nobody listens any more
+LAST = "last"  # the command never gets to the kernel, and nothing listens any more
 
 
 class Relay:
@@ -52,13 +52,13 @@ class Relay:
         self._ends.set()
         self._thread.join(60)
         self._socket.close()
-        with contextlib.suppress(FileNotFoundError):  # a kernel that ended or started anew has cleared up
+        with contextlib.suppress(FileNotFoundError):  # a kernel that ended or started again has removed it
             if self._console.stat().st_ino == self._inode:
                 self._real.rename(self._console)
 
     def _run(self) -> None:
         while not self._ends.is_set():
-            with contextlib.suppress(OSError):  # nobody asks, or who asked or was asked has gone
+            with contextlib.suppress(OSError):  # there is no request, or one of the two ends has closed
                 self._pass_on(*self._socket.recvfrom(4096))
 
     def _pass_on(self, request: bytes, asker: str) -> None:

@@ -41,7 +41,7 @@ def as_user(uid: int, action: Callable[[], T]) -> T:
 
 
 def _act(uid: int, action: Callable[[], object], writing: int) -> None:
-    """Be the child: become the user, tell the outcome, and leave nothing of pytest's to run."""
+    """Run as the child: become the user, report the outcome, and do not return to pytest."""
     try:
         try:
             os.setgroups([])

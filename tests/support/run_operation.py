@@ -33,7 +33,7 @@ def validated(name: str, params: dict[str, Any]) -> dict[str, Any]:
 def operate(
     operation: str, check: bool = False, sockets: ReplySockets | None = None, /, **params: Any
 ) -> dict[str, Any]:
-    """Return the result of an operation; many in a row are faster with sockets of their own."""
+    """Return the result of an operation; many in a row are faster with shared sockets."""
     ours = sockets or ReplySockets()
     try:
         return perform(load(operation), validated(operation, params), check, ours)

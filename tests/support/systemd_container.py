@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A systemd of our own, booted as the first process of a container that sees this machine's files and keeps none."""
+"""Our own systemd, booted as the first process of a container that sees this machine's files and keeps none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support import processes
 from support.wait import wait_until
 
 # Files are written to a tmpfs over the machine's, and outlive a boot; /tmp is shared, so that tests find what is made.
-# Units of the machine stay out, since they would act on its kernel. Nor may systemd change that kernel, as it does with
+# Units of the machine stay out, because they would act on its kernel. systemd may not change it either, as it does with
 # the length of datagram queues.
 KEEP = r"""
 set -e
@@ -71,7 +71,7 @@ class Machine:
         self.wait_up()
 
     def wait_up(self, other_than: int = 0) -> None:
-        """Wait until systemd has booted, anew where it ran already."""
+        """Wait until systemd has booted, or booted again."""
         wait_until(lambda: self.init() not in (None, other_than), 60, "systemd is started")
         wait_until(lambda: self.run("systemctl", "is-active", "multi-user.target") == "active", 120, "systemd is up")
 
@@ -88,7 +88,7 @@ class Machine:
         return ["nsenter", "-t", str(self.init()), "-m", "-p", "-C", "-u", "-i", "-r", "-w"]
 
     def run(self, *words: str) -> str:
-        """Run a command there and return its output, whatever its status."""
+        """Run a command there and return its output, with any status."""
         done = subprocess.run([*self.inside, *words], capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
@@ -120,7 +120,7 @@ class Machine:
 
 @contextlib.contextmanager
 def systemd() -> Iterator[Machine]:
-    """Lend a machine that systemd runs, until the end of the block."""
+    """Yield a machine that systemd runs, until the end of the block."""
     mounts = [Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")]
     [unified] = [path for path in mounts if (path / "cgroup.procs").exists()][:1]
     with tempfile.TemporaryDirectory(prefix="uml.booted.") as folder:

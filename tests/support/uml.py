@@ -26,7 +26,7 @@ LAUNCHED: list[Instance] = []
 
 
 def kernel_path(kernel: str | Path | None = None) -> Path:
-    """Return the kernel to boot; a missing one is an error, since a skipped test proves nothing."""
+    """Return the kernel to boot; a missing one is an error, because a skipped test proves nothing."""
     wanted = str(kernel or os.environ.get("UML_KERNEL") or "linux.uml")
     found = shutil.which(wanted)
     if found is None:
@@ -119,7 +119,7 @@ class Instance:
         return self.console_log().count(guest.UP) >= boots and mconsole.answers(self.console)
 
     def _complaint(self, what: str) -> str:
-        """Say what went wrong together with the end of the log, which mostly tells why."""
+        """Describe the failure together with the end of the log, which usually shows the reason."""
         return f"{self.umid}: {what}; end of its log:\n{self.console_log()[-2000:]}"
 
 
@@ -164,7 +164,7 @@ def fixed_addresses() -> Iterator[None]:
 def _start(
     umid: str, uml_dir: Path, scratch: Path, command: list[str], user: str | None, preload: tuple[Path, ...]
 ) -> Instance:
-    """Start the kernel in a session of its own, so that every process of it can be found again."""
+    """Start the kernel in its own session, so that every process of it can be found again."""
     with (scratch / "log").open("wb") as log, fixed_addresses():
         process = subprocess.Popen(
             command,

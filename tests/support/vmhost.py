@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""VM hosts: ssh servers of our own on loopback, with the limits of a default sshd."""
+"""VM hosts: our own ssh servers on loopback, with the limits of a default sshd."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class VmHost:
         wait_until(self._listening, 60, lambda: f"sshd of {self.user} up: {self.log_text()}")
 
     def stop(self) -> None:
-        """Kill sshd and whatever was started through it, detached or not."""
+        """Kill sshd and all that was started through it, detached or not."""
         processes.kill_all(self.processes, f"a process of the VM host of {self.user}")
         self.sshd.wait()
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Write one JSON line per task result, since ansible-core brings no machine-readable callback."""
+"""Write one JSON line per task result, because ansible-core brings no machine-readable callback."""
 
 from __future__ import annotations
 

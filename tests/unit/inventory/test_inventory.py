@@ -29,7 +29,7 @@ OLD = _unsafe.NEEDED  # an ansible-core before 2.19
 
 
 def found(umid, uml_dir="/u", state="running", **more):
-    """Return an instance as a VM host tells of it."""
+    """Return an instance as a VM host reports it."""
     return {"umid": umid, "uml_dir": uml_dir, "state": state, "owner": "root", "kernel": "6.1.176", **more}
 
 
@@ -79,7 +79,7 @@ class Fleet:
 
 @pytest.fixture
 def fleet(tmp_path, monkeypatch):
-    """Lend a fleet that the plugin asks instead of real VM hosts."""
+    """Yield a fleet that the plugin asks instead of real VM hosts."""
     fleet = Fleet(tmp_path)
     monkeypatch.setattr(_ask_hosts, "ask", fleet.ask)
     return fleet
@@ -601,7 +601,7 @@ def test_strict_is_heeded_everywhere(fleet, option):
 
 @pytest.fixture
 def cached(fleet):
-    """Lend a fleet with a cache on disk, and a parse that uses it."""
+    """Yield a fleet with a cache on disk, and a parse that uses it."""
     fleet.table = {"vm1": [found("a")], "vm2": [found("b")]}
     options = {
         "cache": True,
@@ -790,7 +790,7 @@ def test_a_big_answer_arrives_whole():
 
 
 def refuse():
-    """End as a connection does that finds nobody."""
+    """End as a connection to a port where nothing listens."""
     raise AnsibleError("no route")
 
 
@@ -812,7 +812,7 @@ def hang():
 
 
 def hang_apart():
-    """Wait for a program in a session of its own, as core starts ssh to ask for a password."""
+    """Wait for a program in its own session, as core starts ssh to ask for a password."""
     import subprocess
 
     subprocess.run(["sleep", "1000"], check=False, start_new_session=True)

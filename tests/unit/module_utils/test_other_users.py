@@ -84,7 +84,7 @@ def test_the_own_directory_counts_while_it_is_the_user_s_alone() -> None:
 
 
 def test_a_collector_behind_its_door_is_found_wherever_that_is(places: tuple[Path, Path]) -> None:
-    """The door was made where it could be then; what another user puts into the first place tells nothing."""
+    """The door was made where it could be then; a directory that another user puts at the first place has no effect."""
     shared, _own = places
     as_user(ATTACKER, lambda: (shared / NAME).mkdir(0o755))
 
@@ -137,7 +137,7 @@ def test_what_lets_all_control_an_instance_is_named(uml_dir: Path, case: str) ->
 
 
 def can_take_over(uml_dir: Path, console: Path) -> bool:
-    """Return whether a user who owns nothing of it can send to the console, or put one of his own in its place."""
+    """Return whether a user who owns nothing of it can send to the console, or replace it with another one."""
 
     def try_it() -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
@@ -191,7 +191,7 @@ def test_a_guardian_left_alone_still_knows_what_to_do(uml_dir: Path) -> None:
 
 @pytest.fixture
 def process(uml_dir: Path) -> Iterator[Callable[[Path], int]]:
-    """Lend a process whose standard output is a file; it ends with the test."""
+    """Yield a process whose standard output is a file; it ends with the test."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(log: Path) -> int:

@@ -200,7 +200,7 @@ class Dead(Transport):
 
 
 def test_a_vm_host_that_does_not_answer_costs_its_time_once(channel: Any, tmp_path: pathlib.Path) -> None:
-    """Forks wait for one another, and who waited meanwhile need not wait anew."""
+    """Forks wait for one another. A fork that has waited does not wait again."""
     transport = Dead(tmp_path)
     failures: list[str] = []
 
@@ -235,7 +235,7 @@ def test_a_refusal_to_forward_is_forgotten_when_the_clock_was_set_back(channel: 
 
 
 class Peer:
-    """Listens where a channel leads, greets, and says something to whatever order comes."""
+    """Listens where a channel leads, greets, and gives an answer to every order."""
 
     GREETING = b'{"code": "x", "pid": 1}\n'
 
@@ -334,7 +334,7 @@ def test_what_does_not_greet_gets_no_order(channel: Any, tmp_path: pathlib.Path,
 @given(line=st.binary(max_size=80) | st.sampled_from([b"{}", b'{"kind": "module"}', b"[" * 5000, b'{"operation": 1}']))
 @settings(max_examples=60, deadline=None)
 def test_any_line_is_an_order_or_the_end(line: bytes) -> None:
-    """Whatever a controller says, the client answers with one line of JSON or hangs up, and serves the next."""
+    """The client answers any input with one line of JSON or hangs up, and serves the next controller."""
     ours, theirs = socket.socketpair()
     with ours, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind("")
@@ -351,7 +351,7 @@ def test_any_line_is_an_order_or_the_end(line: bytes) -> None:
 
 
 def test_another_user_s_socket_is_not_spoken_to(channel: Any, tmp_path: pathlib.Path) -> None:
-    """In a directory that others may write to, somebody else may be first."""
+    """In a directory that other users can write to, another user may be first."""
     folder = shared(tmp_path)
     with listening_as(SOMEBODY_ELSE, folder / "address") as heard:
         transport = Transport(folder)
@@ -394,7 +394,7 @@ def test_a_socket_with_a_strange_name_is_not_led_to(
 
 
 def shared(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Make a directory that everybody may write to, and nobody remove what is another's, as /tmp is."""
+    """Make a directory like /tmp: every user can write to it, but only remove their own files."""
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(0o1777)

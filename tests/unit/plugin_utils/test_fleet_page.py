@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The page of the fleet: what it tells, that nothing a guest says is more than text, and when it is written anew."""
+"""The page of the fleet: its contents, text of guests that stays text, and when the page is written again."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_sizes_and_times_are_those_that_people_read() -> None:
     assert sorted(["web10", "web2", "web", "9", "web2a"], key=natural) == ["9", "web", "web2", "web2a", "web10"]
 
 
-# What it tells
+# What it shows
 
 
 @pytest.mark.parametrize("instances", SIZES)
@@ -231,7 +231,7 @@ def test_every_state_is_a_word_and_a_mark_as_well_as_a_colour() -> None:
 
 
 def test_disks_on_one_backing_file_are_told_together_whoever_tells_of_them() -> None:
-    """A paused instance is told of by its command line, relative to where it was started."""
+    """A paused instance is described by its command line, relative to where it was started."""
     paused = row("web2", 4, state="paused", facts=None, arguments=["ubd0=web2.cow,../images/golden.img"], cwd="/home")
     (file,) = model(vm_host("vm1", [row("web1"), paused]))["files"]
     assert (file["path"], file["kind"], file["size"]) == ("/images/golden.img", "backing file", "512 MB")

@@ -69,7 +69,7 @@ def test_an_operation_has_its_four_parts(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_accepts_every_common_option(name: str) -> None:
-    """Ansible merges the defaults of an action group into each member, whatever that member accepts."""
+    """Ansible merges the defaults of an action group into each member, even options that the member does not accept."""
     operation = registry.load(name)
     spec = argument_spec(operation)
     assert set(COMMON_ARGUMENTS) <= set(spec["argument_spec"])

@@ -265,7 +265,7 @@ class _Follower:
             return f"it says what is no event: {err!r}"
 
     async def _listen(self, process: asyncio.subprocess.Process) -> str:
-        """Take lines until there are none, or none for too long.
+        """Take lines until there are no more, or until none comes for too long.
 
         A clock ends the process then. `asyncio.wait_for` would do, but up to Python 3.11 it can swallow a cancellation.
         """

@@ -84,7 +84,7 @@ def test_one_that_is_heard_is_left_alone_and_a_dead_one_is_replaced(path: str) -
         first.close()
         assert second.is_reached()
     assert not os.path.exists(path)
-    os.rename(f"{path}.old", path)  # nobody holds it any more
+    os.rename(f"{path}.old", path)  # no collector holds it any more
     with contextlib.closing(Listener(path)) as third:
         assert third.is_reached()
 
@@ -143,7 +143,7 @@ class Log:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Log:
-    """Lend a log that is followed from its present end."""
+    """Yield a log that is followed from its present end."""
     return Log(tmp_path / "log")
 
 

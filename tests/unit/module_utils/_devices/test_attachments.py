@@ -19,7 +19,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.instances i
 
 
 def found(*words: str) -> list[tuple[object, ...]]:
-    """Return what is told of a command line: interface, transport, network, and whether it is open."""
+    """Return what a command line shows: interface, transport, network, and whether it is open."""
     argv = ("linux", *words)
     instance = Instance(Place("one", "/nowhere"), os.getpid(), True, (), "S", argv, os.getuid(), 0)
     keys = ("interface", "transport", "network", "open", "bridge")

@@ -29,7 +29,7 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def launch(uml_dir) -> Iterator[Callable[..., FakeConsole]]:
-    """Lend `launch(series, **fields of the kernel)`."""
+    """Yield `launch(series, **fields of the kernel)`."""
     started: list[FakeConsole] = []
 
     def start(series: str = "6.1", kind: type[KernelWithSysfs] = KernelWithSysfs, **fields: Any) -> FakeConsole:
@@ -105,7 +105,7 @@ def filled(value: Any, folder: str) -> Any:
 
 
 def without_repeats(sent: list[str]) -> list[str]:
-    """Leave out what was sent again, since the kernel was not ready for it."""
+    """Leave out what was sent again, because the kernel was not ready for it."""
     return [text for index, text in enumerate(sent) if index == 0 or sent[index - 1] != text]
 
 
@@ -117,7 +117,7 @@ def test_a_ghost_is_reported_and_left_alone(launch, run, uml_dir, series, params
     for check in (True, False):
         refused = run("device", check, name="ubd0", **filled(params, str(uml_dir)))
         assert refused["failed"]
-        if "root_fs" not in params.values():  # which is no file, and that is seen first or last
+        if "root_fs" not in params.values():  # which is not a file, and the module sees that first or last
             assert "it is a ghost" in refused["msg"]
         assert changing(fake) == []
     forced = run("device", name="ubd0", state="absent", force=True)
@@ -334,7 +334,7 @@ class KernelWithMemory(KernelWithSysfs):
     gives = 1 << 40
 
     def answer(self, command: str) -> Iterator[Part] | None:
-        """Answer a command; `config mem=` with OK, whatever came of it."""
+        """Answer a command; `config mem=` with OK, also if it had no effect."""
         match = re.match(r"config mem=([-+])(\d+)K", command)
         if match:
             amount = int(match[2]) * 1024
@@ -358,7 +358,7 @@ class KernelWithMemory(KernelWithSysfs):
 
 @pytest.fixture
 def balloon(launch) -> FakeConsole:
-    """Lend a fake with memory, booted with 128M."""
+    """Yield a fake with memory, booted with 128M."""
     fake = launch(kind=KernelWithMemory)
     fake.kernel.files["cmdline"] = b"mem=128M con=null\n"
     return fake

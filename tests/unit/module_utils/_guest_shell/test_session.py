@@ -34,7 +34,7 @@ PRINT = "printf 'one\\ntwo @@ @1 1\\n'"
 
 @contextlib.contextmanager
 def session(fake: FakeLine, line_class: type[Line] = Line, seconds: float = 20) -> Iterator[Session]:
-    """Lend a session at a line."""
+    """Yield a session at a line."""
     line = line_class("fake", "ssl1", fake.path, lambda: None)
     try:
         opened = Session.open(line, ACCOUNT, "line", os.getuid(), time.monotonic() + seconds, lambda: False)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The journal serves whole events in order, or says how many are missing, whatever happened to its files."""
+"""The journal returns whole events in order, or says how many are missing, after any damage to its files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEN = [{"type": "message", "data": f"line {number}"} for number in range(10)]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[str]:
-    """Lend the place of a journal that is not there yet."""
+    """Yield the place of a journal that is not there yet."""
     path = tmp_path / "state" / "journal"
     yield str(path)
     shutil.rmtree(path, ignore_errors=True)
@@ -77,7 +77,7 @@ def test_no_journal_has_no_events(folder: str) -> None:
 
 
 def test_there_is_one_writer(folder: str) -> None:
-    """The second is told, and the first goes on."""
+    """The second gets an error, and the first continues."""
     with contextlib.closing(journal.Writer(folder)) as writer:
         with pytest.raises(InputError, match="another process writes the journal"):
             journal.Writer(folder)
@@ -85,7 +85,7 @@ def test_there_is_one_writer(folder: str) -> None:
 
 
 def test_files_are_bounded_and_the_gap_is_told(folder: str) -> None:
-    """The oldest files go; who was behind is told how many events are lost, and who only wants what is there is not."""
+    """The oldest files are removed. A reader that is behind gets the number of lost events; a new reader does not."""
     limit = 8 << 10
     write(folder, TEN * 100, limit)
     assert sum(os.path.getsize(each.path) for each in journal.files(folder)) <= limit
@@ -139,7 +139,7 @@ def test_a_spoilt_line_is_a_gap(folder: str) -> None:
 
 
 def test_a_journal_that_begins_anew_is_told(folder: str) -> None:
-    """Somebody has removed it all: the old position means nothing any more."""
+    """All files were removed: the old position is meaningless."""
     write(folder, TEN)
     reader = journal.Reader(folder)
     assert len(list(reader.read())) == 10
@@ -175,7 +175,7 @@ def test_a_journal_that_begins_anew_under_the_old_inode_is_told(folder: str) -> 
     ],
 )
 def test_a_line_that_is_no_event_hurts_no_reader(folder: str, line: bytes) -> None:
-    """Nor the next writer, whatever it holds."""
+    """The next writer is not affected either."""
     write(folder, TEN[:2])
     path = Path(journal.files(folder)[0].path)
     path.write_bytes(path.read_bytes() + line + b"\n")
@@ -236,7 +236,7 @@ def test_a_reader_beside_a_busy_writer_misses_nothing(folder: str) -> None:
 
 
 def test_following_ends_at_its_deadline(folder: str) -> None:
-    """What nobody writes is not waited for any longer."""
+    """A reader does not wait for events without a writer."""
     assert [each for each in journal.Reader(folder).follow(time.monotonic() + 0.15) if each] == []
 
 

@@ -4,13 +4,13 @@
 
 """The reader of the journal, on files that anything may have happened to.
 
-Invariants, whatever was appended, rotated away, torn, spoilt, removed or begun anew, and whenever a reader looks:
+Invariants at each read, after files were appended to, rotated away, torn, damaged, removed or started again:
 
 1. reading ends, and raises nothing;
 2. what is served is an event that was appended under its number, unchanged (a disk may lose what it holds, and read
    zeros, but not put another letter there: a line has no checksum);
 3. numbers go up, and each that is passed over is accounted for: an event or a gap begins where the last one ended,
-   except behind a gap without a number, which says that nobody can know;
+   except behind a gap without a number, which says that the number is unknown;
 4. a reader that has read all of it is where the journal ends;
 5. any served event can be filtered and written as JSON that others can read;
 6. the files together take no more than their limit, and one line for each.
@@ -73,7 +73,7 @@ class Journal(RuleBasedStateMachine):
 
     @rule()
     def remove_the_oldest(self) -> None:
-        """Somebody wants the room."""
+        """Remove the oldest file, as another program would to free space."""
         found = journal.files(self.folder)
         if len(found) > 1:
             os.unlink(found[0].path)
@@ -89,7 +89,7 @@ class Journal(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 60))
     def begin_anew(self, count: int) -> None:
-        """Somebody removes it all while no writer runs; the next begins with 1."""
+        """Remove all files while no writer runs; the next one begins with 1."""
         self.writer.close()
         shutil.rmtree(self.folder)
         self.writer = journal.Writer(self.folder, LIMIT)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is put on a boot line, what is read back from one, what a log tells, and whom a lock lets in."""
+"""Kernel command lines, written and read back; what a log shows; and which task a lock lets in."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ PLACE = Place("web1", "/srv/uml")
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lend a VM host that systemd runs, as far as files tell, where this user is root and the role has been."""
+    """Yield a VM host that systemd runs, as its files show, where this user is root and the role has run."""
     (tmp_path / "template").touch()
     monkeypatch.setattr(systemd_unit, "_BOOTED", str(tmp_path))
     monkeypatch.setattr(systemd_unit, "TEMPLATE", str(tmp_path / "template"))

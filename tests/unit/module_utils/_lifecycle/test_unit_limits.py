@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Limits of units: what a user may write, what systemd is told, and what it shows."""
+"""Limits of units: what a user may write, what systemd gets, and what it shows."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def kernel(path: Path, release: str, segments: tuple[int, ...] = (1, 3), padding
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
-    """Lend a VM host: what its kernel says, and the two directories for a shim."""
+    """Yield a VM host: what its kernel says, and the two directories for a shim."""
     home = tmp_path / "home"
     monkeypatch.setattr(xstate, "SYSTEM_DIR", str(tmp_path / "system"))
     monkeypatch.setattr(pwd, "getpwuid", lambda _uid: SimpleNamespace(pw_dir=str(home)))
@@ -152,7 +152,7 @@ def test_neither_is_one_in_a_directory_of_others_nor_a_link(host: SimpleNamespac
 
 @pytest.mark.parametrize("program", ["", "import sys; sys.modules['ctypes'] = None\n"])
 def test_the_host_is_asked_by_the_raw_system_call(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The probe runs bare, and what it prints is taken for what it is; one that cannot run stands in nobody's way."""
+    """The probe runs without the shim, and only its own output counts. A probe that cannot run prevents nothing."""
     monkeypatch.setattr(xstate, "_PROBE", program + xstate._PROBE)
     said = xstate._ask()
     assert bool(said) is not bool(program)

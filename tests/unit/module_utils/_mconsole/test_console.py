@@ -40,7 +40,7 @@ SHORT = 0.3
 
 @pytest.fixture
 def fake(uml_dir: Path) -> Iterator[FakeConsole]:
-    """Lend a fake 6.1."""
+    """Yield a fake 6.1."""
     with FakeConsole(uml_dir) as started:
         yield started
 
@@ -268,7 +268,7 @@ def test_an_error_in_the_middle_of_a_file_is_seen(console: Console, fake: FakeCo
     assert console.proc("uptime") is None
 
 
-# Nobody there.
+# Nothing listens.
 
 
 def test_no_instance_is_not_there(uml_dir: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_danger_is_not_sent(console: Console, fake: FakeConsole, text: str) ->
     assert text not in fake.received
 
 
-# What the host tells.
+# What the host shows.
 
 
 def test_a_pause_is_seen_from_the_host_also_after_a_reboot(console: Console) -> None:
@@ -394,7 +394,7 @@ def test_many_threads_share_one_maker_of_sockets(fake: FakeConsole, sockets: Rep
     assert wrong == []
 
 
-# Somebody who may write to the directory.
+# A user who may write to the directory.
 
 
 def _a_link(path: Path, other: Path) -> None:
@@ -429,7 +429,7 @@ def test_a_folder_that_is_a_link_is_not_followed(uml_dir: Path, fake: FakeConsol
 def test_another_process_that_took_over_the_path_is_asked_and_heard_alone(
     uml_dir: Path, fake: FakeConsole, sockets: ReplySockets
 ) -> None:
-    """A socket of its own at the path is what a restarted instance has; the one before cannot answer for it."""
+    """A restarted instance has a new socket at the path; the earlier instance cannot answer for it."""
     console = Console(str(fake.console), sockets=sockets)
     assert console.command("version").ok
     fake.console.unlink()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Each danger, and beside it the nearest thing that harms nobody."""
+"""Each danger, and beside it the most similar command that is harmless."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors impo
 
 
 class Told(dangers.DangerContext):
-    """A situation as the test tells it."""
+    """A situation as the test describes it."""
 
     umid = "guest"
 

@@ -36,13 +36,13 @@ HOME = os.path.expanduser("~")
 
 @pytest.fixture
 def fake(uml_dir: Path) -> Iterator[FakeConsole]:
-    """Lend a fake console."""
+    """Yield a fake console."""
     with FakeConsole(uml_dir) as started:
         yield started
 
 
 def dead(uml_dir: Path, umid: str, pid: str | None = "999999999") -> Path:
-    """Make what a crash leaves: a socket nobody listens to, and a pid file."""
+    """Make what a crash leaves: a socket without a listener, and a pid file."""
     folder = uml_dir / umid
     folder.mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:

@@ -44,13 +44,13 @@ def base(uml_dir: Path) -> Path:
 
 @pytest.fixture
 def elsewhere(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the private directories of all users where nobody else's clients are."""
+    """Put the private directories of all users where no other client is."""
     monkeypatch.setattr(reply_sockets, "private_directory", lambda: private_directory(str(base)))
 
 
 @pytest.fixture
 def maker(elsewhere: None) -> Iterator[ReplySockets]:
-    """Lend a maker of sockets."""
+    """Yield a maker of sockets."""
     made = ReplySockets()
     yield made
     made.close()
@@ -152,7 +152,7 @@ def left_behind(path: Path) -> None:
 
 def test_only_sockets_of_the_dead_are_swept(base: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as held:
-        held.bind(str(base / "r1-a-1"))  # whoever has that number here: a process of another container may hold it
+        held.bind(str(base / "r1-a-1"))  # the process of that number may be in another container
         for name in ("r1-a-2", f"r{os.getpid()}-a-3", "c-key-1"):
             left_behind(base / name)
         (base / "r-file").touch()
@@ -334,7 +334,7 @@ def test_the_child_ends_with_its_parent() -> None:
 
 
 def test_the_child_keeps_nothing_of_ours_open(maker: ReplySockets) -> None:
-    """Whoever waits for the end of a pipe of ours would wait for it."""
+    """A program that waits for the end of one of our pipes would also wait for it."""
     reading, writing = os.pipe()
     maker.start()
     os.close(writing)

@@ -74,7 +74,7 @@ def test_an_instance_has_its_numbers() -> None:
 
 
 def test_processor_time_is_that_of_the_kernel() -> None:
-    """One process of a session of its own, with a child that it has waited for."""
+    """One process in its own session, with a child that it has waited for."""
     child = "import os, sys\nif os.fork() == 0:\n  x = sum(range(6000000)); os._exit(0)"
     code = child + "\nos.wait(); print(1, flush=True); sys.stdin.read()"
     with subprocess.Popen(

@@ -75,7 +75,7 @@ class Collector:
 
 @contextlib.contextmanager
 def collecting(directory: Path, **more: Any) -> Iterator[Collector]:
-    """Lend a collector."""
+    """Yield a collector."""
     found = Collector(directory, **more)
     yield found
     for each in found.sockets:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every option of every module with values that nobody means: each ends in a sentence, and none in a bug.
+"""Every option of every module with invalid values: each gives an error in one sentence, and none a bug.
 
 The cases are made from the argument specs, so that a new option has its cases as well.
 """
@@ -58,7 +58,7 @@ VALID = {"ubd1": {"file": "/i"}, "con1": {"channel": "pts"}, "ssl1": {"channel":
 
 @pytest.fixture
 def folder(uml_dir: Path) -> Iterator[Path]:
-    """Lend a uml_dir with an instance that answers, and the disks that the rows of the modules name."""
+    """Yield a uml_dir with an instance that answers, and the disks that the rows of the modules name."""
     for name in "ab":
         image(uml_dir / name)
     operate("cow", path=f"{uml_dir}/old.cow", backing_file=f"{uml_dir}/b")
@@ -194,7 +194,7 @@ CHANGING = ["device", "devices", "disk_backup", "kernel_log", "memory", "sysrq"]
 
 @pytest.fixture
 def elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lend an instance that is not in the default directory, and is found without uml_dir."""
+    """Yield an instance that is not in the default directory, and is found without uml_dir."""
     there = instances.discover([str(folder)])
     monkeypatch.setattr(instances, "discover", lambda uml_dirs=None: there if uml_dirs is None else [])
     monkeypatch.setattr(instances, "default_uml_dir", lambda: "/home/me/.uml")

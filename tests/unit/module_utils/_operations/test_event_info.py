@@ -38,7 +38,7 @@ def event(kind: str, severity: str, umid: str | None, data: str, at: float = 0.0
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[journal.Writer]:
-    """Lend the writer of a journal that holds the story, one event each 100 seconds from 1000 on."""
+    """Yield the writer of a journal that holds the story, one event each 100 seconds from 1000 on."""
     with contextlib.closing(journal.Writer(str(tmp_path / "journal"))) as writer:
         for number, words in enumerate(STORY):
             writer.append(event(*words, at=1000.0 + 100 * number))
@@ -99,7 +99,7 @@ def test_the_oldest_can_be_read_in_parts(folder: str) -> None:
 
 
 def test_whether_somebody_collects_is_told(folder: str, writer: journal.Writer) -> None:
-    """Silence means something else where nobody listens."""
+    """Silence has another meaning if no collector runs."""
     assert operate("event_info", journal_dir=folder)["collecting"] is True
     writer.close()
     result = operate("event_info", journal_dir=folder, limit=1)
@@ -143,7 +143,7 @@ def test_the_past_counts_when_it_is_asked_for(folder: str) -> None:
 
 
 def test_waiting_in_vain_tells_what_came(folder: str, writer: journal.Writer) -> None:
-    """The message names the last events, and says when nobody collects any."""
+    """The message names the last events, and says if no collector runs."""
     result = operate("event_wait", journal_dir=folder, after=4, umid="web1", wait_timeout=0)
     assert result["failed"]
     assert result["msg"] == (

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Guests that lie: whatever a console answers, an operation has a result, and the others theirs.
+"""Guests that lie: after any answer of a console, the operation has a result, and so do the other instances.
 
 The texts are long enough that anything which looks at each character for each other one would not end within an hour.
 """

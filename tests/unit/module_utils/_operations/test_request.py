@@ -21,7 +21,7 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def fake(uml_dir: Path) -> Iterator[FakeConsole]:
-    """Lend a fake console called `fake`."""
+    """Yield a fake console called `fake`."""
     with FakeConsole(uml_dir) as console:
         yield console
 

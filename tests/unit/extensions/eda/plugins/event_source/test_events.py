@@ -68,7 +68,7 @@ async def listening(**args: Any) -> AsyncIterator[Listener]:
 
 
 def local(folder: Path, name: str = "vm1", **options: Any) -> dict[str, Any]:
-    """Return a host that is this machine, with a journal of its own."""
+    """Return a host that is this machine, with its own journal."""
     return {"host": name, "transport": "local", "python": sys.executable, "journal_dir": str(folder / name), **options}
 
 
@@ -120,7 +120,7 @@ def test_events_of_several_hosts_come_as_they_happen(tmp_path: Path) -> None:
 
 
 def test_a_rulebook_that_starts_again_goes_on_where_it_was(tmp_path: Path) -> None:
-    """With a file for positions nothing is missed in between, and nothing told twice."""
+    """With a position file no event is missed between two runs, and none comes twice."""
 
     async def story() -> None:
         options = {"hosts": [local(tmp_path)], "position_file": str(tmp_path / "positions")}
@@ -139,7 +139,7 @@ def test_a_rulebook_that_starts_again_goes_on_where_it_was(tmp_path: Path) -> No
 
 
 def test_only_what_is_wanted_travels(tmp_path: Path) -> None:
-    """The filter is applied on the VM host; that events are missing is told in any case."""
+    """The filter is applied on the VM host, but gap events always come."""
 
     async def story() -> None:
         wanted = {"types": ["panic"], "umids": ["web*"], "severity": "error", "search": "sysrq"}
@@ -195,7 +195,7 @@ def test_a_host_that_cannot_be_followed_is_told_once(tmp_path: Path, options: di
                 await until((tmp_path / "p").exists)
                 writer.append(event("web1", "still here"))
                 assert (await to.next())["data"] == "still here"
-                await to.nothing(1.5)  # it is tried again after one second, and not told again
+                await to.nothing(1.5)  # it is tried again after one second, without a second event
 
     run(story)
 
