@@ -93,6 +93,25 @@ options:
       - The file is removed when the collector ends. If it is not written any more, its age shows that.
       - An empty string means no file. By default none, or the setting of the collector that is already running.
     type: str
+  metrics_listen:
+    description:
+      - Where the collector serves the same metrics over HTTP, at the path C(/metrics), in the text format of
+        Prometheus.
+      - An IP address with a port, such as V(127.0.0.1:9749) or V([::1]:9749), or the absolute path of a Unix socket,
+        which may start with C(~).
+      - There is no encryption and no password. Keep to the loopback or to a Unix socket, and let a proxy stand before
+        it if others are to read it. Each user of the VM host can read a loopback address. A Unix socket can be
+        read by those who may enter its directory.
+      - An empty string means no server. By default none, or the setting of the collector that is already running.
+    type: str
+  guest_metrics:
+    description:
+      - Whether the collector asks the console of each instance every 15 seconds for metrics of the guest, which are its
+        memory, load and disks, and how fast the console answers. Without O(metrics_file) and O(metrics_listen)
+        nothing is asked.
+      - An instance that does not answer is asked less and less often, down to every 10 minutes.
+      - By default V(true), or the setting of the collector that is already running.
+    type: bool
   journal_dir:
     description:
       - Directory of the journal. It is created if it does not exist, and only its owner can access it. Must be an
@@ -119,6 +138,11 @@ EXAMPLES = r"""
       - name: database
         regex: "FATAL: .*database"
         severity: error
+
+- name: Serve metrics to Prometheus, and ask no instance for them
+  uml.mconsole.collector:
+    metrics_listen: /run/uml-metrics.sock
+    guest_metrics: false
 
 - name: See what is covered
   uml.mconsole.collector:

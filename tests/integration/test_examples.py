@@ -37,6 +37,7 @@ ON_THE_LAB = [
     "guide_existing",
     "guide_reconfigure",
     "guide_events",
+    "guide_watching",
     "guide_uml_mconsole",
     "guide_elsewhere",
 ]

@@ -85,6 +85,8 @@ def files(vm_host: VmHost, ansible_home: Path, journal: Path, uml_dir: Path, tmp
         "monitor_journal_size": "2MiB",
         "monitor_user": "root",
         "monitor_metrics_file": "",
+        "monitor_metrics_listen": "",
+        "monitor_guest_metrics": True,
     }
     tasks: list[dict[str, Any]] = [
         {

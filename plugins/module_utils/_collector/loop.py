@@ -14,7 +14,9 @@ from typing import Any, Callable, Dict, List, Set, Union
 
 from .._mconsole import instances, notify
 from .._mconsole.errors import Error
+from .._mconsole.instances import Place
 from .log_reader import LogReader
+from .metrics_socket import MetricsSocket
 from .notifications import Notifications
 from .notify_sockets import NotifySockets
 from .recorder import Recorder
@@ -23,7 +25,7 @@ from .tracked import TrackedInstance
 from .tracker import TICK, Settings, Tracker
 from .trail_socket import TrailSocket
 
-Door = Union[StatusSocket, TrailSocket]
+Door = Union[StatusSocket, TrailSocket, MetricsSocket]
 _READ_LOGS = 0.2  # seconds between looks at console logs
 
 
@@ -70,6 +72,10 @@ class Loop:
     def instances(self) -> List[TrackedInstance]:
         """Return the instances that run."""
         return list(self._tracker.instances.values())
+
+    def crashed(self) -> List[Place]:
+        """Return the places of instances that crashed, until these are started again or removed."""
+        return self._tracker.crashed
 
     def coverage(self) -> List[Dict[str, Any]]:
         """Return what is read of each instance, and why not where it is not."""

@@ -58,8 +58,9 @@ class Notifications:
             text = f"a {kind} notification from a process that is not an instance: {text}"
             self._record_unknown(datagram, None, text)
             return
-        if tracked is not None and kind == "panic":
-            tracked.panicked = True
+        if tracked is not None:
+            tracked.seen[kind] = tracked.seen.get(kind, 0) + 1
+            tracked.panicked = tracked.panicked or kind == "panic"
         self._recorder.add(kind, text, tracked, **(ended if tracked is None and ended else {}))
 
     def _record_unknown(self, datagram: Datagram, tracked: Optional[TrackedInstance], text: str) -> None:

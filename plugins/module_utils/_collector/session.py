@@ -25,9 +25,14 @@ from .._mconsole.errors import InputError
 from .._mconsole.parsing import parse_size
 from .._program import bundle
 from .loop import Door, Loop
-from .metrics_file import MetricsFile, Snapshot
+from .metric_families import Snapshot
+from .metrics import Metrics
+from .metrics_address import parse
+from .metrics_file import MetricsFile
+from .metrics_socket import MetricsSocket
 from .patterns import watches
 from .recorder import Recorder
+from .sampler import Sampler
 from .status_socket import StatusSocket
 from .tracker import Settings
 from .trail_socket import Trail, open_sockets
@@ -44,14 +49,13 @@ def collect(
     event_rate: float = RATE,
     journal_size: Union[int, str, None] = None,
     metrics_file: Optional[str] = None,
+    metrics_listen: Optional[str] = None,
+    guest_metrics: bool = True,
     detached: bool = False,
 ) -> None:
     """Collect into the journal of a directory (by default this user's own) until SIGTERM or SIGINT.
 
-    ``uml_dirs`` bounds what is looked at, ``patterns`` are the user's own, ``event_rate`` is how many events a second
-    one instance may have on average (0: any number), ``journal_size`` the bytes that the journal may have, as a number
-    or as people write sizes, ``metrics_file`` a file for node_exporter. ``detached`` lets go of
-    stdout and stderr once it collects.
+    ``detached`` lets go of stdout and stderr once it collects; the others are the options of the module ``collector``.
 
     :raises Error: when another one collects there, or a value cannot be used
     """
@@ -63,28 +67,39 @@ def collect(
         recorder = Recorder(writer.append, socket.gethostname())
         loop = Loop(Settings(uml_dirs, wanted, event_rate), recorder, lock.touch)
         order: Dict[str, Any] = {"uml_dirs": uml_dirs, "patterns": list(patterns), "event_rate": event_rate}
-        order.update(journal_size=size, metrics_file=metrics_file)
+        order.update(journal_size=size, metrics_file=metrics_file, metrics_listen=metrics_listen)
+        order["guest_metrics"] = guest_metrics
         lock.sign(order)
-        with _metrics(metrics_file, loop, recorder):
+        with _metrics(order, where, loop, recorder):
             _Session(where, loop, recorder, order).run(lock, detached, Trail(recorder, uml_dirs, event_rate))
 
 
 @contextlib.contextmanager
-def _metrics(path: Optional[str], loop: Loop, recorder: Recorder) -> Iterator[None]:
-    """Write the metrics while the loop runs, if there is a path for them, and remove them at the end.
+def _metrics(order: Mapping[str, Any], directory: str, loop: Loop, recorder: Recorder) -> Iterator[None]:
+    """Write and serve the metrics while the loop runs, where that is wanted, and remove them at the end.
 
-    :raises InputError: when they cannot be written
+    :raises InputError: when that is not possible
     """
 
     def snapshot() -> Snapshot:
-        return Snapshot(loop.instances(), {**loop.counters, **recorder.counters}, recorder.kinds)
+        counters = {**loop.counters, **recorder.counters, "journal_bytes": journal.size(directory)}
+        return Snapshot(loop.instances(), loop.crashed(), counters, recorder.kinds)
 
-    if not path:
-        yield
-        return
-    with contextlib.closing(MetricsFile(path, snapshot)) as metrics:
-        metrics.open()
-        loop.on_tick.append(metrics.tick)
+    path, listen = order["metrics_file"], order["metrics_listen"]
+    with contextlib.ExitStack() as opened:
+        sampler = Sampler(loop.instances) if order["guest_metrics"] and (path or listen) else None
+        metrics = Metrics(snapshot, sampler)
+        if sampler is not None:
+            opened.callback(sampler.close)
+            loop.on_tick.append(sampler.tick)
+        if path:
+            file = opened.enter_context(contextlib.closing(MetricsFile(path, metrics.text)))
+            file.open()
+            loop.on_tick.append(file.tick)
+        if listen:
+            server = opened.enter_context(contextlib.closing(MetricsSocket(parse(listen), metrics.text, loop.selector)))
+            loop.attach(server)
+            loop.on_tick.append(server.tick)
         yield
 
 

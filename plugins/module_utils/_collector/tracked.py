@@ -14,6 +14,7 @@ from .._mconsole.console import Console
 from .._mconsole.errors import InputError
 from .._mconsole.instances import Instance
 from .._mconsole.socket_id import SocketId
+from .._metrics.guest import Sample
 from .log_follower import LogFollower
 from .rate_limit import RateLimit
 
@@ -22,7 +23,8 @@ class TrackedInstance:
     """A running instance.
 
     ``boot`` counts from 1 since the collector first saw it, 0 before its console is there; ``handle`` is a pidfd, or
-    None; ``notify`` is the path its kernel sends to, ``log_uncovered`` says why its console log is not read.
+    None; ``notify`` is the path its kernel sends to, ``log_uncovered`` says why its console log is not read; ``seen``
+    counts its notifications by type, ``sample`` is what it last said of itself.
     """
 
     def __init__(self, instance: Instance, rate: float, handle: Optional[int], notify: Optional[str]) -> None:
@@ -37,6 +39,8 @@ class TrackedInstance:
         self.paused = False
         self.panicked = False
         self.boot = 0
+        self.seen: Dict[str, int] = {}
+        self.sample: Optional[Sample] = None
         self._rate = rate
         self._allowances: Dict[str, RateLimit] = {}
         self._console = _console(instance)
@@ -75,6 +79,11 @@ class TrackedInstance:
         self._made = made
         self.boot += 1
         return True
+
+    @property
+    def boot_time(self) -> Optional[float]:
+        """Return when its kernel made its console, in seconds since 1970, or None before that."""
+        return self._made[2] / 1e9 if self._made is not None else None
 
     def is_paused(self) -> Optional[bool]:
         """Return whether its console is stopped; None when that cannot be seen."""

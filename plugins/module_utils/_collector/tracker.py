@@ -58,6 +58,11 @@ class Tracker:
         self._stale: Set[Place] = set()
         self._suspects: Set[Place] = set()
 
+    @property
+    def crashed(self) -> List[Place]:
+        """Return the places of instances whose process is gone and whose directory is left."""
+        return sorted(self._stale)
+
     def coverage(self) -> List[Dict[str, Any]]:
         """Return what is read of each instance, and why not where it is not."""
         return [self._coverage_of(tracked) for tracked in self.instances.values()]

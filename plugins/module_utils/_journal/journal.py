@@ -69,6 +69,15 @@ def files(directory: str) -> List[File]:
     ]
 
 
+def size(directory: str) -> int:
+    """Return the bytes that the journal takes; 0 if this user cannot see one."""
+    total = 0
+    with contextlib.suppress(OSError, NotAllowedError):
+        for file in files(directory):
+            total += os.stat(file.path).st_size
+    return total
+
+
 # Writing.
 
 

@@ -33,6 +33,12 @@ def usage(leaders: Tuple[int, ...]) -> Dict[int, Usage]:
     return found
 
 
+def own() -> int:
+    """Return the resident bytes of this process."""
+    found = _process(os.getpid())
+    return found[3] if found is not None else 0
+
+
 def _process(pid: int) -> Optional[Tuple[int, int, float, int]]:
     """Return (group, session, processor time in seconds, resident bytes), or None when the process is gone."""
     words = procfs.read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()

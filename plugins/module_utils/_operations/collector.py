@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, Optional
 
-from .._collector import process, session, status_socket
+from .._collector import metrics_address, process, session, status_socket
 from .._collector.patterns import watches
 from .._journal import event_filter
 from .._journal.event_filter import SEVERITIES
@@ -33,10 +33,12 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "event_rate": {"type": "float"},
     "journal_size": {"type": "str"},
     "metrics_file": {"type": "str"},
+    "metrics_listen": {"type": "str"},
+    "guest_metrics": {"type": "bool"},
     "journal_dir": {"type": "str"},
 }
 CONSTRAINTS: Dict[str, Any] = {}
-_SETTINGS = ("patterns", "uml_dirs", "event_rate", "journal_size", "metrics_file")
+_SETTINGS = ("patterns", "uml_dirs", "event_rate", "journal_size", "metrics_file", "metrics_listen", "guest_metrics")
 _PATIENCE = 60.0
 
 
@@ -71,6 +73,8 @@ def _given(params: Dict[str, Any]) -> Dict[str, Any]:
         given["journal_size"] = parsing.parse_size(given["journal_size"], "journal_size", least=1 << 16)
     if "metrics_file" in given:
         given["metrics_file"] = _metrics_file(given["metrics_file"])
+    if "metrics_listen" in given:
+        given["metrics_listen"] = _metrics_listen(given["metrics_listen"])
     if "uml_dirs" in given:
         given["uml_dirs"] = [names.host_path(path, "uml_dirs") for path in given["uml_dirs"]] or None
     return given
@@ -85,6 +89,14 @@ def _metrics_file(text: str) -> Optional[str]:
     if path is not None and not path.endswith(".prom"):
         raise InputError(f"metrics_file is {path!r}; expected a name that ends with .prom", path=path)
     return path
+
+
+def _metrics_listen(text: str) -> Optional[str]:
+    """Return where metrics are served, or None for nowhere; a path as the collector finds it.
+
+    :raises InputError: when it is not an address
+    """
+    return metrics_address.parse(text).path or text if text else None
 
 
 class _Job:
@@ -131,7 +143,7 @@ class _Job:
 
     def _order(self, before: State) -> State:
         """Return the settings: the given ones, others as they are, or by default."""
-        default: State = {"patterns": [], "uml_dirs": None, "event_rate": session.RATE}
+        default: State = {"patterns": [], "uml_dirs": None, "event_rate": session.RATE, "guest_metrics": True}
         return {name: self._given.get(name, before.get(name, default.get(name))) for name in _SETTINGS}
 
     def apply(self, _task: Task, plan: Change) -> None:
