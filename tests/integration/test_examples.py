@@ -168,7 +168,15 @@ def test_the_guide_to_many_hosts(reader: Reader, make_user: Callable[..., str]) 
 
 # In this order, each finds what it is about. What `/srv` is to a reader of the documentation is a folder of the test's.
 WITH_A_COLLECTOR = ["collector", "=collect", "instance", "=go on", "event_info", "event_wait", "disk_backup"]
-ON_REAL_DISKS = ["instance_info", "instance_facts", "proc_info", "stack_info", "kernel_log", "memory"]
+ON_REAL_DISKS = [
+    "instance_info",
+    "console_log_info",
+    "instance_facts",
+    "proc_info",
+    "stack_info",
+    "kernel_log",
+    "memory",
+]
 ON_SMALL_ONES = ["=anew", "request", "=again", "device", "devices", "cow", "sysrq"]
 STORY = [*WITH_A_COLLECTOR, *ON_REAL_DISKS, *ON_SMALL_ONES]
 SMALL = {"umids": ["web1", "web2"], "memory": "128M", "root": {"initrd": str(guest.initrd())}}
@@ -198,6 +206,8 @@ CHANGE_NOTHING = {
     "Wait until the guest reports that it is ready",
     "List the instances",
     "Show instances that need attention",
+    "Show the last warnings of all kernels",
+    "Read what web servers printed after that",
     "Gather the usual facts",
     "Show some of the facts",
     "Gather all facts, also of interfaces that are down",

@@ -18,6 +18,7 @@ EMPTY = f"sha256:{hashlib.sha256(bytes(SIZE)).hexdigest()}"  # of an empty disk
 # the snapshot `old` of b.
 ROWS: dict[str, list[dict[str, Any]]] = {
     "collector": [{**COLLECTOR, "state": state} for state in ("started", "restarted", "stopped")],
+    "console_log_info": [{"search": "Linux", "limit": 3}],
     "cow": [
         {"path": "{folder}/new.cow", "backing_file": "{folder}/a", "state": "present"},
         {"path": "{folder}/old.cow", "dest": "{folder}/merged", "state": "merged"},

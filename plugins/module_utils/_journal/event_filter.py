@@ -88,7 +88,7 @@ def wanted(params: Dict[str, Any], without: Tuple[str, ...] = ()) -> Filter:
     umids = [params["umid"]] if params.get("umid") else params.get("umids")
     uml_dir = instances.absolute(params["uml_dir"]) if params.get("uml_dir") else None
     level = SEVERITIES.index(params.get("severity") or "debug")
-    search, since = _pattern(params.get("search")), seconds(params.get("since"))
+    search, since = pattern(params.get("search")), seconds(params.get("since"))
     return Filter(umids, uml_dir, params.get("types"), level, search, since, without)
 
 
@@ -112,7 +112,11 @@ def position(params: Dict[str, Any], default: int) -> int:
     return default if after is None else int(after)
 
 
-def _pattern(text: Optional[str]) -> Optional[Pattern[str]]:
+def pattern(text: Optional[str]) -> Optional[Pattern[str]]:
+    """Return the compiled expression of ``search``, or None without one.
+
+    :raises InputError: when it is not a regular expression
+    """
     try:
         return re.compile(text) if text else None
     except re.error as err:

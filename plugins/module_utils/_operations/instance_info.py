@@ -6,19 +6,18 @@
 
 from __future__ import annotations
 
-import fnmatch
-import os
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from .._collector import status_socket
 from .._facts import vm_host
 from .._lifecycle import instance_report
-from .._mconsole import instances, parallel, states
+from .._mconsole import parallel, states
 from .._mconsole.console import Console
-from .._mconsole.errors import Error, NotAllowedError
+from .._mconsole.errors import Error
 from .._mconsole.instances import Instance
 from .._mconsole.states import Probe
 from .._task.task import Task
+from . import selection
 from .perform import bug
 
 SCOPE = "fleet"
@@ -33,7 +32,7 @@ Seen = Tuple[Instance, Probe]
 
 def run(task: Task) -> Dict[str, Any]:
     """Look once at the host, ask each instance that can answer, and list them all by name."""
-    found = [instance for instance in instances.discover(_uml_dirs(task)) if _is_wanted(instance, task.params)]
+    found = selection.selected(task)
     probes = states.probe_all(found, task.sockets, task.timeout)
     collectors = status_socket.query_all()
     rows = [instance_report.describe(instance, probe, collectors) for instance, probe in zip(found, probes)]
@@ -48,30 +47,6 @@ def run(task: Task) -> Dict[str, Any]:
         _add_declarations(task, list(zip(found, probes)), rows)
     queries = ["version" for probe in probes if probe.version]
     return {"changed": False, "instances": rows, "vm_host": vm_host.describe_vm_host(), "commands": queries}
-
-
-def _uml_dirs(task: Task) -> Optional[List[str]]:
-    """Return the one directory to look in, or None for all.
-
-    :raises NotAllowedError: when this user may not look into it
-    """
-    if not task.params.get("uml_dir"):
-        return None
-    uml_dir = instances.absolute(task.params["uml_dir"])
-    if not os.path.isdir(uml_dir):
-        task.warn(f"the uml_dir {uml_dir} is not there")
-    elif not os.access(uml_dir, os.R_OK | os.X_OK):
-        owner = instances.owner_of(uml_dir)
-        raise NotAllowedError(f"not allowed to look into {uml_dir}, which belongs to {owner}", uml_dir=uml_dir)
-    return [uml_dir]
-
-
-def _is_wanted(instance: Instance, params: Dict[str, Any]) -> bool:
-    umid = instance.place.umid
-    if params.get("umid"):
-        return bool(umid == params["umid"])
-    globs = params.get("umids")
-    return globs is None or any(fnmatch.fnmatchcase(umid, glob) for glob in globs)
 
 
 def _add_facts(task: Task, seen: Sequence[Seen], rows: Sequence[instance_report.Row], subsets: List[str]) -> None:

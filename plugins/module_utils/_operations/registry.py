@@ -16,6 +16,7 @@ from typing import Any, Dict
 
 NAMES = (
     "collector",
+    "console_log_info",
     "cow",
     "device",
     "devices",
