@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Dict, Iterator, NamedTuple, Sequence, Set, Tuple
 
 from .._guest.console_log import harmless
@@ -45,6 +46,7 @@ def _labels(labels: Labels) -> str:
     return "{" + ",".join(words) + "}" if words else ""
 
 
+@functools.lru_cache(maxsize=4096)  # each instance has dozens of series with the same labels
 def label_value(text: str) -> str:
     """Return a label's value: bounded, valid UTF-8, without terminal escapes and control characters, escaped."""
     plain = harmless(text[: 2 * _WIDTH].encode("utf-8", "replace").decode("utf-8"))

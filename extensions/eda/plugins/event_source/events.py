@@ -73,6 +73,13 @@ options:
       - File on this machine that records the position in the journal of each host, so that a restarted rulebook
         continues there. Without it, the source sends only events that happen after its start.
     type: str
+  feedback:
+    description:
+      - Move the position only when the rules have taken an event, so that a rulebook which was killed gets the event
+        again. Needs a C(name) of the source, C(ansible-rulebook --persistence-id) and O(position_file).
+      - An event that a filter drops is not reported as taken. The next one that is taken moves the position past it.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -99,7 +106,7 @@ _LINE = 1 << 20  # bytes
 _ROOT = Path(__file__).resolve().parents[4]
 _TEMPLATE = re.compile(r"\{(?=[{%#])")
 _FILTERS = ("journal_dir", "umids", "types", "severity", "search")
-_OPTIONS = {
+_OPTIONS: dict[str, type[Any]] = {
     "hosts": list,
     "transport": str,
     "ssh_args": list,
@@ -110,6 +117,7 @@ _OPTIONS = {
     "severity": str,
     "search": str,
     "position_file": str,
+    "feedback": bool,
 }
 _NAMES = ("umids", "types")  # lists of text
 Event = dict[str, Any]
@@ -120,9 +128,15 @@ async def main(queue: asyncio.Queue[Event], args: dict[str, Any]) -> None:
 
     :raises ValueError: when an argument cannot be used
     """
-    positions = _Positions(args.get("position_file"))
-    followers = [_Follower(queue, positions, options) for options in _hosts(args)]
+    taken = args.get("eda_feedback_queue")  # of a rulebook, when feedback is wanted
+    given = {key: value for key, value in args.items() if key != "eda_feedback_queue"}
+    if given.get("feedback") and not given.get("position_file"):
+        raise ValueError("feedback is true without a position_file; expected the file that keeps the positions")
+    positions = _Positions(given.get("position_file"))
+    followers = [_Follower(queue, positions, options, taken is not None) for options in _hosts(given)]
     tasks = [asyncio.create_task(follower.run()) for follower in followers]
+    if taken is not None:
+        tasks.append(asyncio.create_task(_confirm(taken, {follower.name: follower for follower in followers})))
     try:
         done, _others = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
@@ -133,13 +147,22 @@ async def main(queue: asyncio.Queue[Event], args: dict[str, Any]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def _confirm(taken: asyncio.Queue[Event], followers: dict[str, _Follower]) -> None:
+    """Move the positions past the events that the rules have taken, for ever."""
+    while True:
+        event = await taken.get()
+        follower = followers.get(str(event.get("vm_host")))
+        if follower is not None and isinstance(event.get("seq"), int):
+            follower.confirm(event["seq"])
+
+
 def _hosts(args: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the options of each host: its own, and for the rest those of all hosts.
 
     :raises ValueError: when there is no host, two have the same name, or an option is unknown or of a wrong type
     """
     _check(args, "")
-    shared = {key: value for key, value in args.items() if key not in ("hosts", "position_file")}
+    shared = {key: value for key, value in args.items() if key not in ("hosts", "position_file", "feedback")}
     found = [{**shared, **_host(given)} for given in args.get("hosts") or ()]
     if not found:
         raise ValueError("hosts is empty; expected the names of VM hosts")
@@ -205,11 +228,21 @@ class _Positions:
 class _Follower:
     """One VM host: connects, passes its events on, and connects again."""
 
-    def __init__(self, queue: asyncio.Queue[Event], positions: _Positions, options: dict[str, Any]) -> None:
+    def __init__(
+        self, queue: asyncio.Queue[Event], positions: _Positions, options: dict[str, Any], waits: bool
+    ) -> None:
         self._queue, self._positions, self._options = queue, positions, options
-        self._name = str(options["name"])
+        self.name = self._name = str(options["name"])
+        self._waits = waits  # for the rules, before the position moves
+        self._unconfirmed = False
+        self._read = positions.get(self._name)  # where the next connection continues
         self._lost = False
         self._wait = _FIRST_WAIT
+
+    def confirm(self, position: int) -> None:
+        """Note that the rules have taken all events up to a position."""
+        self._unconfirmed = self._read is not None and position < self._read
+        self._positions.set(self._name, position)
 
     async def run(self) -> None:
         """Follow the host for ever."""
@@ -254,7 +287,7 @@ class _Follower:
     async def _converse(self, process: asyncio.subprocess.Process) -> str:
         """Hand over the program and take its lines; return why they ended, or nothing when the process said why."""
         wanted = {key: self._options[key] for key in _FILTERS if self._options.get(key) is not None}
-        order = {"mode": "follow", "after": self._positions.get(self._name), **wanted}
+        order = {"mode": "follow", "after": self._read, **wanted}
         try:
             process.stdin.write(_pack().program(order))
             await process.stdin.drain()
@@ -299,9 +332,12 @@ class _Follower:
         if self._lost:
             self._lost, self._wait = False, _FIRST_WAIT
             await self._put(self._own("source_restored", "info", "it is followed again"))
+        self._read = position
         if isinstance(record.get("event"), dict):
+            self._unconfirmed = self._waits
             await self._put({**record["event"], "vm_host": self._name})
-        self._positions.set(self._name, position)
+        if not self._unconfirmed:
+            self._positions.set(self._name, position)
         return ""
 
     def _own(self, kind: str, severity: str, data: str) -> Event:

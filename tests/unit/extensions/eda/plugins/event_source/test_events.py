@@ -252,3 +252,40 @@ def test_by_hand_it_prints_lines_of_json(tmp_path: Path) -> None:
         process.stdout.close()
     assert started
     assert [pid for pid in started if os.path.exists(f"/proc/{pid}")] == []
+
+
+def test_with_feedback_the_position_moves_when_the_rules_have_taken_an_event(tmp_path: Path) -> None:
+    """A rulebook that is killed before gets the event again; a new connection does not send it twice."""
+
+    async def story() -> None:
+        path = tmp_path / "positions"
+        path.write_text('{"vm1": 0}')
+        options = {"hosts": [local(tmp_path)], "position_file": str(path), "feedback": True}
+
+        def position() -> int:
+            return int(json.loads(path.read_text())["vm1"])
+
+        with contextlib.closing(journal.Writer(str(tmp_path / "vm1"))) as writer:
+            writer.append(event("a", "one"))
+            async with listening(**options, eda_feedback_queue=asyncio.Queue(1)) as to:
+                assert (await to.next())["data"] == "one"
+                os.kill(programs()[-1], signal.SIGKILL)
+                assert [(await to.next())["type"] for _event in range(2)] == ["source_lost", "source_restored"]
+                writer.append(event("a", "two"))
+                assert (await to.next())["data"] == "two"
+                assert position() == 0
+            taken: asyncio.Queue[Event] = asyncio.Queue(1)
+            async with listening(**options, eda_feedback_queue=taken) as to:
+                first, second = await to.next(), await to.next()
+                assert [first["data"], second["data"]] == ["one", "two"]
+                await taken.put({**first, "meta": {}})
+                await until(lambda: position() == 1)
+                await taken.put(second)
+                await until(lambda: position() == 2)
+
+    run(story)
+
+
+def test_feedback_without_a_position_file_is_refused() -> None:
+    with pytest.raises(ValueError, match="feedback is true without a position_file"):
+        asyncio.run(load().main(asyncio.Queue(1), {"hosts": ["a"], "feedback": True}))
