@@ -201,6 +201,19 @@ options:
     type: str
     choices: [never, when_required]
     default: never
+  rollback:
+    description:
+      - Whether an instance that ran, and does not come up again after a restart, is started once more as it ran before,
+        with its previous kernel, arguments and environment. The task fails also then. RV(rolled_back) is true, and the
+        message has the reason.
+      - Before it stops the instance, the module checks that the way back exists, such as the previous disks. If it does
+        not, the task fails and nothing is stopped.
+      - If the file of the running kernel was replaced, the module keeps a copy of the old kernel as
+        C(UML_DIR/UMID.kernel) until the instance has come up with another kernel.
+      - Devices that were set while the instance ran are lost, as with every restart. The disks keep what the new kernel
+        wrote to them. Limits of the unit are not set back.
+    type: bool
+    default: false
   wait_for:
     description:
       - When a started instance counts as running.
@@ -303,6 +316,13 @@ EXAMPLES = r"""
     memory: 512M
     restart: when_required
 
+- name: Give it another kernel, and go back to the present one if it does not come up
+  uml.mconsole.instance:
+    umid: web1
+    kernel: /usr/bin/linux.uml
+    restart: when_required
+    rollback: true
+
 - name: Pause all web servers
   uml.mconsole.instance:
     umids: ["web*"]
@@ -350,12 +370,16 @@ commands:
 steps:
   description:
     - Steps that were done or, in check mode, would be done. Possible steps are V(resume), V(pause), V(stop), V(clear),
-      V(start), V(enable), V(disable) and V(limit).
+      V(start), V(enable), V(disable), V(limit) and V(rollback).
     - V(enable) and V(disable) change whether the instance starts when the VM host boots. V(limit) sets the limits
         of its unit.
   returned: if the state of the instance could be read
   type: list
   elements: str
+rolled_back:
+  description: Whether the instance did not come up with the new options and runs again with the previous ones.
+  returned: if that is so
+  type: bool
 stopped_by:
   description: Method that ended the instance; see O(stop_methods).
   returned: if the instance was stopped

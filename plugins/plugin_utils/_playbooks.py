@@ -50,7 +50,7 @@ def values(playbook: str, given: Mapping[str, Any]) -> dict[str, Any]:
     spec = {name: {key: row[key] for key in _SPEC if key in row} for name, row in options.items()}
     checked = ArgumentSpecValidator(spec).validate({name: given[name] for name in options if name in given})
     found = checked.validated_parameters
-    errors = checked.error_messages or list(_too_small(options, found))
+    errors = checked.error_messages or [*_too_small(options, found), *_unknown_keys(options, found)]
     if errors:
         raise AnsibleActionFail(f"playbook {playbook}: {'; '.join(errors)}")
     return {short(playbook, name): value for name, value in found.items()}
@@ -61,6 +61,16 @@ def _too_small(options: Options, found: Mapping[str, Any]) -> Iterator[str]:
     for name, row in options.items():
         if "minimum" in row and found[name] is not None and found[name] < row["minimum"]:
             yield f"{name} is {found[name]}; expected {row['minimum']} or more"
+
+
+def _unknown_keys(options: Options, found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each key that a dictionary may not have."""
+    for name, row in options.items():
+        for key in found[name] or () if "keys" in row else ():
+            if key not in row["keys"]:
+                alike = get_close_matches(str(key), row["keys"], 1)
+                hint = f"; did you mean {alike[0]!r}?" if alike else f"; expected {', '.join(row['keys'])}"
+                yield f"{name} has the unknown key {key!r}{hint}"
 
 
 def misspelt(playbook: str, extra: Iterable[str], known: Iterable[str]) -> tuple[list[str], list[str]]:

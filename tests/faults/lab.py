@@ -177,9 +177,7 @@ class Lab:
 
     def controllers(self) -> list[int]:
         """Return the processes of the present run, and what they have started, without ssh masters."""
-        wanted = f"{self.home}/hosts.yml".encode()
-        found = [each for each in processes.running() if wanted in _arguments(each.pid).split(b"\0")]
-        return [pid for session in {each.session for each in found} for pid in processes.of_session(session)]
+        return processes.of_command(f"{self.home}/hosts.yml")
 
     def masters(self) -> list[int]:
         """Return the ssh masters that this controller's runs have left."""

@@ -261,6 +261,15 @@ def test_a_kernel_that_dies_is_told_and_not_tried_for_ever(lab: Lab) -> None:
     assert (lab.state("web1"), lab.run("ls", UNITS), lab.pid("web1")) == (("inactive", "disabled"), "", "")
 
 
+def test_a_unit_runs_again_as_before_when_the_new_kernel_dies(lab: Lab) -> None:
+    lab.do(umid="web1", supervisor="systemd", root=lab.root)
+    before = lab.pid("web1")
+    broken = {**lab.root, "init": "/nothing"}
+    result = lab.do(umid="web1", root=broken, restart="when_required", rollback=True, stop_methods=["halt", "kill"])
+    assert (result["rolled_back"], lab.state("web1")) == (True, ("active", "enabled")), result
+    assert lab.main_pid("web1") == lab.pid("web1") != before
+
+
 def test_what_has_no_unit_is_refused_before_anything_starts(lab: Lab, tmp_path: Path) -> None:
     """Refuse a name that a unit cannot have, and one that an instance of another directory has."""
     options = {"supervisor": "systemd", "root": lab.root}

@@ -72,7 +72,9 @@ def _option(name: str, row: dict[str, Any]) -> Iterator[str]:
         yield from _paragraph("Required.", "  ")
     if "choices" in row:
         yield from _paragraph("Choices: " + ", ".join(f"V({choice})" for choice in row["choices"]), "  ")
-    if row.get("default") not in (None, ""):
+    if "keys" in row:
+        yield from _paragraph("Keys: " + ", ".join(f"V({key})" for key in row["keys"]), "  ")
+    if row.get("default") not in (None, "", {}):
         yield from _paragraph(f"Default: ``{_value(row['default'])}``", "  ")
 
 

@@ -52,6 +52,18 @@ def _ancestry(pid: int, parents: dict[int, int]) -> Iterator[int]:
         pid = parents[pid]
 
 
+def of_command(argument: str) -> list[int]:
+    """List the sessions in which a process was started with this argument."""
+    found = {process.session for process in running() if argument.encode() in _arguments(process.pid)}
+    return [pid for session in found for pid in of_session(session)]
+
+
+def _arguments(pid: int) -> list[bytes]:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return []
+
+
 def marked(mark: str) -> list[int]:
     """List the processes whose environment holds `NAME=value`: it follows a program that detached itself."""
     return [process.pid for process in running() if mark.encode() in _environment(process.pid)]

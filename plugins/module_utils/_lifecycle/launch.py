@@ -25,6 +25,7 @@ from .._mconsole.reply_sockets import ReplySockets
 from . import xstate
 from .kernel_args import PATH
 
+LEFT = "it was left running"
 _POLL = 0.01
 _SENSIBLE = 0o022  # umask: any user who can write to a console controls its instance
 # Replaces itself by the kernel, as another user or with another umask: threads cannot have these for a child alone,
@@ -224,7 +225,7 @@ def _late(started: Started) -> Error:
     where, log = started.launch.place, started.launch.log
     lines = console_log.tail(log, started.offset)
     return UnansweredError(
-        f"{where.umid} was started as process {started.process.pid} and was not ready in time; it was left running."
+        f"{where.umid} was started as process {started.process.pid} and was not ready in time; {LEFT}."
         f" The last it said: {lines[-1].strip() if lines else 'nothing'}",
         umid=where.umid,
         pid=started.process.pid,

@@ -26,6 +26,7 @@ from . import (
     launch_spec,
     preflight,
     prospect,
+    rollback,
     shutdown,
     systemd_unit,
     unit_limits,
@@ -49,6 +50,8 @@ class Lifecycle:
         self._unit = Unit()
         self._has_unit = False  # or had or wants one, so that the result says whether it starts at boot
         self._launch: Optional[Launch] = None
+        self._previous: Optional[rollback.Previous] = None
+        self._started: Optional[launch.Started] = None
         self.sighting = Observation(None, ABSENT)
         self.stop: Optional[shutdown.Stop] = None
         self.steps: Tuple[str, ...] = ()
@@ -180,6 +183,9 @@ class Lifecycle:
         for text in [*warnings, *prospect.check(wanted, force)]:
             self._task.warn(text)
         self._ready.check(wanted)
+        if self._task.params["rollback"] and found is not None and found.alive:
+            state = self.sighting.state
+            self._previous = rollback.prepare(self._task.place, found, state, self._unit.keeps, force)
         return wanted
 
     def _check_shared(self, force: bool) -> None:
@@ -233,21 +239,28 @@ class Lifecycle:
             )
 
     def _stop(self) -> None:
+        if self._previous is not None:
+            rollback.keep_kernel(self._previous)
+        self.stop = self._end(self._unit.keeps)
+
+    def _end(self, is_by_unit: bool) -> Optional[shutdown.Stop]:
+        """End what runs, and remove what it leaves."""
         found = self.sighting.instance
         if found is None:
-            return
+            return None
         params, other = self._task.params, keeper.find(found)
         way = shutdown.Shutdown(
             found, self.sighting.state, self._console(), params["stop_methods"], float(params["stop_timeout"])
         )
-        self.stop = way.run()
+        stop = way.run()
         shutdown.kill_members(found)
-        if self._unit.keeps:
+        if is_by_unit:
             systemd_unit.stop(self._task.umid)
         remove(self._task.place, found.pid)
         warning = keeper.look_again(found, other) if other is not None else None
         if warning:
             self._task.warn(warning)
+        return stop
 
     def sent(self) -> List[str]:
         """Return the commands that were sent and change something."""
@@ -266,19 +279,63 @@ class Lifecycle:
             if not found.alive:
                 shutdown.kill_members(found)
             remove(self._task.place, found.pid)
+        if self._request.desired == "absent":
+            rollback.forget_kernel(self._task.place)
 
     def _start(self) -> None:
         if self._launch is None:
             return
+        is_by_unit = self._request.is_by_unit(self._unit)
+        try:
+            self._bring_up(self._launch, is_by_unit)
+        except Error as err:
+            if self._previous is None:
+                raise
+            self._roll_back(self._previous, err, is_by_unit)
+        if self._launch.argv[0] != rollback.copy_of(self._task.place):
+            rollback.forget_kernel(self._task.place)
+
+    def _bring_up(self, wanted: Launch, is_by_unit: bool) -> None:
+        """Start a kernel and wait until it is ready; what is left of one that ended is removed."""
         deadline = self.deadline
-        with self._ready.listening(self._launch):
-            started = (systemd_unit if self._request.is_by_unit(self._unit) else launch).start(self._launch)
+        with self._ready.listening(wanted):
+            self._started = started = (systemd_unit if is_by_unit else launch).start(wanted)
             try:
                 self._ready.wait(started, self._task.sockets, deadline)
             except Error:
                 if started.process.poll() is not None:
-                    if self._request.is_by_unit(self._unit):
+                    if is_by_unit:
                         systemd_unit.give_up(self._task.umid)
                     shutdown.kill_left_behind(started.process.pid, self._task.umid)
                     remove(self._task.place, started.process.pid)
                 raise
+
+    def _roll_back(self, previous: rollback.Previous, err: Error, is_by_unit: bool) -> None:
+        """Start the instance again as it ran.
+
+        :raises Error: always, with the reason why the new start failed
+        """
+        what = f"the new {', '.join(self.differences)}" if self.differences else "a restart"
+        said = f"{self._task.umid} did not come up with {what}: {rollback.reason(err)}"
+        try:
+            self._end_started(is_by_unit)
+            self._bring_up(previous.launch, previous.is_by_unit)
+            if previous.was_paused:
+                self._pause()
+        except Error as again:
+            raise Error(f"{said}; and it could not be started again as it ran before: {again}", **err.facts) from err
+        self.done.append("rollback")
+        raise Error(f"{said}; it runs again with the options that it had before", **err.facts)
+
+    def _end_started(self, is_by_unit: bool) -> None:
+        """End what was started and is not ready, also if it has not taken its name."""
+        started, self._started = self._started, None
+        if started is None or started.process.poll() is not None:
+            return
+        self.sighting = probe_place(self._task)
+        if self.sighting.pid == started.process.pid:
+            self._end(is_by_unit)
+        elif not is_by_unit:
+            shutdown.kill_started(started.process.pid, self._task.umid)
+        if is_by_unit:
+            systemd_unit.give_up(self._task.umid)

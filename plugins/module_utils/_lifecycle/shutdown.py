@@ -256,6 +256,14 @@ def kill_left_behind(pid: int, umid: str) -> None:
     _kill_all(lambda: [member for member in instances.members(pid) if member != pid], umid)
 
 
+def kill_started(pid: int, umid: str) -> None:
+    """Kill a kernel that we started as leader of a session, with its helpers.
+
+    :raises UnverifiedError: when some do not go away
+    """
+    _kill_all(lambda: list(instances.members(pid)), umid)
+
+
 def _kill_all(find: Callable[[], List[int]], umid: str) -> List[int]:
     killed: List[int] = []
     deadline = time.monotonic() + _END

@@ -67,6 +67,7 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "memory_max": {"type": "str"},
     "tasks_max": {"type": "str"},
     "restart": {"type": "str", "choices": ["never", "when_required"], "default": "never"},
+    "rollback": {"type": "bool", "default": False},
     "wait_for": {"type": "str", "choices": list(readiness.KINDS), "default": "init"},
     "wait_pattern": {"type": "str"},
     "wait_command": {"type": "str"},
@@ -146,6 +147,8 @@ def _report(task: Task, life: lifecycle.Lifecycle, result: Dict[str, Any]) -> Di
         result["limits"] = result["diff"]["after"]["limits"]
         for option in unit_limits.unenforced(result["pid"] or 0, result["limits"]):
             task.warn(f"{option} of {task.umid} has no effect: the VM host's control groups lack its controller")
+    if "rollback" in life.done:
+        result.update(changed=True, rolled_back=True)
     if life.stop is not None:
         result.update(stopped_by=life.stop.by, synced=life.stop.synced)
     return result
