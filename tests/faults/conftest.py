@@ -16,7 +16,7 @@ from faults.lab import Lab, lab
 from faults.rows import PARTS
 
 # Those that take minutes are not even collected unless all are wanted.
-collect_ignore = [] if os.environ.get("UML_FAULTS") == "all" else ["test_roll.py"]
+collect_ignore = [] if os.environ.get("UML_FAULTS") == "all" else ["test_adopt.py", "test_restore.py", "test_roll.py"]
 
 
 @pytest.fixture(scope="session")
