@@ -111,6 +111,10 @@ copies:
     file:
       description: File of the disk, as the instance names it.
       type: str
+      sample: web1.cow
+    source:
+      description: Absolute path of this file on the VM host. Not in check mode.
+      type: str
       sample: /srv/uml/web1.cow
     path:
       description: Path of the copy.

@@ -11,9 +11,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 MANIFEST = "backup.json"
 NAME = re.compile(r"\d{8}T\d{6}")
@@ -56,9 +56,19 @@ def whole_directory(final: Path) -> Iterator[Path]:
 
 def oldest(folder: Path, keep: int | None) -> list[Path]:
     """Return the backups in a directory beyond those that are kept."""
-    if not keep or not folder.is_dir():
+    return backups(folder)[:-keep] if keep else []
+
+
+def backups(folder: Path) -> list[Path]:
+    """Return the whole backups in a directory, the oldest first."""
+    if not folder.is_dir():
         return []
-    return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}") if NAME.fullmatch(path.parent.name))[:-keep]
+    return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}") if NAME.fullmatch(path.parent.name))
+
+
+def names(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the files of a backup; the manifest is last, because a backup without it does not count."""
+    return [*(os.path.basename(row["path"]) for row in manifest["copies"]), MANIFEST]
 
 
 def remove(backups: list[Path]) -> None:

@@ -154,8 +154,8 @@ class Backup:
             backing = _copy_backing(backing, self._dest, disk.identities[1])
             cow_header.point_to(part, backing)
         copying.fsync_file(part)
-        row = {"device": disk.name, "file": disk.file, "path": disk.target, "backing_file": backing or None}
-        return {**row, **how._asdict()}
+        row = {"device": disk.name, "file": disk.file, "source": disk.where, "path": disk.target}
+        return {**row, "backing_file": backing or None, **how._asdict()}
 
     def _explained(self, err: OSError) -> Error:
         facts = {"umid": self._task.umid, "path": err.filename or self._dest, "pause": round(self.pause, 3)}
