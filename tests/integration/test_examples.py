@@ -36,6 +36,7 @@ NUMBER = itertools.count(1)
 ON_THE_LAB = [
     "guide_existing",
     "guide_reconfigure",
+    "guide_adopting",
     "guide_events",
     "guide_watching",
     "guide_uml_mconsole",
