@@ -39,7 +39,7 @@ class Lab:
 
 @pytest.fixture
 def lab(vm_host: VmHost, uml_dir: Path, ansible_home: Path, folder: Path) -> Iterator[Lab]:
-    """Lend a lab."""
+    """Yield a lab."""
     made = Lab(vm_host, uml_dir, ansible_home, folder)
     options = {"root": {"initrd": str(guest.initrd())}, "kernel": str(uml.kernel_path())}
     started = operate("instance", umid="web1", uml_dir=str(uml_dir), devices={"ubd1": str(made.disk)}, **options)

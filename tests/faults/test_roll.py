@@ -21,7 +21,7 @@ TEN = "abcdefghij"
 
 @pytest.fixture
 def lab(vm_host: VmHost, uml_dir: Path, ansible_home: Path) -> Iterator[roll.Fleet]:
-    """Lend ten instances with the old kernel."""
+    """Yield ten instances with the old kernel."""
     with roll.fleet(vm_host, uml_dir, ansible_home, TEN) as made:
         yield made
 

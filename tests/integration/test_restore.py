@@ -24,7 +24,7 @@ Play = Callable[..., ansible.Result]
 
 @pytest.fixture
 def play(vm_host: VmHost, make_vm_host: Callable[..., VmHost], uml_dir: Path, ansible_home: Path) -> Play:
-    """Lend `play(playbook, **options)`, with web1 and two VM hosts."""
+    """Yield `play(playbook, **options)`, with web1 and two VM hosts."""
     reach = {"vm1": vm_host.inventory_vars(), "vm2": make_vm_host().inventory_vars()}
     instance = {**reach["vm1"], "ansible_connection": "uml.mconsole.mconsole", "ansible_uml_dir": str(uml_dir)}
     hosts = {"web1": instance, **reach}

@@ -37,7 +37,7 @@ def old(uml_dir: Path) -> Path:
 
 @pytest.fixture
 def run(uml_dir: Path, old: Path, initrd: Path) -> Iterator[Run]:
-    """Lend the operation on an instance that runs with options of its own."""
+    """Yield the operation on an instance that runs with options of its own."""
 
     def run(check: bool = False, **options: Any) -> dict[str, Any]:
         return operate("instance", check, umid="a", uml_dir=str(uml_dir), **options)
