@@ -89,7 +89,10 @@ options:
         description: Partition of O(root.image) that holds the root file system. By default it is the whole image.
         type: int
       cow:
-        description: Copy-on-write file on top of O(root.image), which is then not written to.
+        description:
+          - Copy-on-write file on top of O(root.image), which is then not written to. By default it is a file that is
+            removed with the instance, unless O(root.read_only), so a job does not change the image. A file that you
+            name stays.
         type: str
       hostfs:
         description: Directory of the VM host to use instead of an image.

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
-from . import _table
+from . import _junit, _table
 
 Result = Mapping[str, Any]
 _ENDED = ("stopped", "absent")
@@ -125,13 +124,11 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 def junit(names: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, str]]) -> str:
     """Return a JUnit report: a test case for each instance, given as (host, umid), with a failure for each finding."""
-    cases = list(dict.fromkeys([*names, *((row["host"], row["umid"]) for row in rows)]))
-    failed = {(row["host"], row["umid"]) for row in rows}
-    suite = ElementTree.Element("testsuite", name="drift", tests=str(len(cases)), failures=str(len(failed)))
-    for host, umid in cases:
-        case = ElementTree.SubElement(suite, "testcase", classname=_table.plain(host), name=_table.plain(umid))
-        for row in rows:
-            if (row["host"], row["umid"]) == (host, umid):
-                text = f"{row['option']}: {row['declared']} -> {row['found']}"
-                ElementTree.SubElement(case, "failure", type=row["kind"], message=_table.plain(f"{row['kind']} {text}"))
-    return ElementTree.tostring(suite, encoding="unicode")
+    cases = dict.fromkeys([*names, *((row["host"], row["umid"]) for row in rows)])
+    return _junit.text(_junit.suite("drift", [_case(host, umid, rows) for host, umid in cases]))
+
+
+def _case(host: str, umid: str, rows: Sequence[Mapping[str, str]]) -> _junit.Case:
+    found = [row for row in rows if (row["host"], row["umid"]) == (host, umid)]
+    texts = [f"{row['kind']} {row['option']}: {row['declared']} -> {row['found']}" for row in found]
+    return _junit.Case(host, umid, [_junit.Problem(row["kind"], text) for row, text in zip(found, texts, strict=True)])

@@ -17,6 +17,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 CONNECTION = "uml.mconsole.mconsole"
+_INSIDE = "uml.mconsole.guest"
 FOLDER = Path(__file__).parents[2] / "playbooks" / "documentation"
 _SPEC = ("type", "elements", "choices", "default", "required")
 _ALIKE = 0.8  # how close to an option a name is that is taken for a misspelt one
@@ -102,9 +103,18 @@ def is_instance(variables: Mapping[str, Any]) -> bool:
 def choose(
     matching: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], kind: str, variables: Sequence[str]
 ) -> list[str]:
-    """Return the hosts of a kind, instances, vm_hosts or all, that have one of the variables where there are any."""
-    of_kind = [host for host in matching if kind == "all" or is_instance(hostvars[host]) == (kind == "instances")]
+    """Return the hosts of a kind, instances, vm_hosts or all, that have one of the variables where there are any.
+
+    The inside of a guest is neither an instance nor a VM host.
+    """
+    of_kind = [host for host in matching if kind in ("all", _kind_of(hostvars[host]))]
     return [host for host in of_kind if not variables or any(name in hostvars[host] for name in variables)]
+
+
+def _kind_of(variables: Mapping[str, Any]) -> str:
+    if variables.get("ansible_connection") == _INSIDE:
+        return "inside"
+    return "instances" if is_instance(variables) else "vm_hosts"
 
 
 def why_none(target: str, matching: Sequence[str], kind: str, variables: Sequence[str], limit: str) -> str:

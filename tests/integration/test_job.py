@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -59,6 +61,17 @@ def test_the_verdict(vm_host: Any, series: str, command: str, verdict: str) -> N
     assert verdict in result["msg"]
 
 
+def test_the_image_stays_as_it_was(vm_host: Any, kernel: Path, tmp_path: Path) -> None:
+    image = guest.copy_root_image(tmp_path / "root.img")
+    image.chmod(0o644)
+    before = image.read_bytes()
+    command = "mount -o remount,rw /; echo new >/new; sync; cat /new"
+    result = run(vm_host, kernel, command, root={"image": str(image)})
+    assert (result["verdict"], result["stdout"]) == ("ended", "new\n")
+    assert image.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [image]
+
+
 def test_a_guest_that_does_not_boot(vm_host: Any, kernel: Path) -> None:
     result = run(vm_host, kernel, "true", kernel_args=["rdinit=/none", "init=/none"], boot_timeout=20)
     assert result["verdict"] == "panic"
@@ -87,3 +100,67 @@ def test_nothing_starts_in_check_mode(vm_host: Any, kernel: Path) -> None:
     said = ansible.adhoc("vm", "uml.mconsole.job", arguments, {"vm": vm_host.inventory_vars()}, extra_args=["-C"])
     assert said.only("vm").changed
     assert not [each for each in processes.running() if "umid=never" in str(each)]
+
+
+# The playbook
+
+KTAP = "KTAP version 1\\n1..3\\nok 1 fork\\nnot ok 2 exec\\nok 3 swap # SKIP no disk\\n"
+COMMANDS = {
+    "good": "uname -r",
+    "tests": f"printf '{KTAP}'",
+    "panic": {"command": "echo c >/proc/sysrq-trigger; sleep 60", "time_limit": 50},
+}
+
+
+def play(hosts: dict[str, Any], home: Path, *words: str, **options: Any) -> ansible.Result:
+    """Run the playbook with the small guest."""
+    common = {"root": {"initrd": str(guest.initrd())}, "memory": "128M", "kernel_args": LINE, "boot_timeout": 180}
+    found = {"jobs_options": common, "jobs_commands": COMMANDS, **options}
+    more = ["-e", json.dumps(found), *words]
+    return ansible.run_playbook("uml.mconsole.jobs", hosts, home=home, extra_args=more, timeout=600)
+
+
+def cases(report: Path) -> dict[tuple[str | None, str | None], str]:
+    """Return the test cases of a report, by their classes and names, and how each ended."""
+    found = ElementTree.parse(report).getroot().iter("testcase")
+    return {(case.get("classname"), case.get("name")): next((part.tag for part in case), "passed") for case in found}
+
+
+def test_a_matrix_of_jobs(vm_host: Any, ansible_home: Path, tmp_path: Path) -> None:
+    """Two names of one VM host share the jobs; what fails is in the reports, and nothing is left."""
+    names = [str(kernels.path(series)) for series in kernels.wanted()]
+    hosts = {name: vm_host.inventory_vars() for name in ("one", "two")}
+    files = {"jobs_junit": str(tmp_path / "jobs.xml"), "jobs_json": str(tmp_path / "jobs.json")}
+    run = play(hosts, ansible_home, jobs_kernels=names, **files)
+    assert run.rc != 0
+    assert f"{2 * len(names)} of {3 * len(names)} jobs failed" in str(run)
+    rows = json.loads((tmp_path / "jobs.json").read_text())
+    assert [(row["kernel"], row["name"]) for row in rows] == [(name, job) for name in names for job in COMMANDS]
+    assert {row["host"] for row in rows} == set(hosts)
+    assert [row["verdict"] for row in rows] == ["ended", "ended", "panic"] * len(names)
+    assert [row["stdout"].split(".")[0] for row in rows[::3]] == [series.split(".")[0] for series in kernels.wanted()]
+    found = cases(tmp_path / "jobs.xml")
+    for name in names:
+        tests = {"fork": "passed", "exec": "failure", "swap": "skipped"}
+        whole = {"good": "system-out", "tests": "system-out", "panic": "error"}
+        assert {case: how for (where, case), how in found.items() if where == name} == whole
+        assert {case: how for (where, case), how in found.items() if where == f"{name} tests"} == tests
+    assert not list(Path("/tmp").glob("uml-job.*"))
+
+
+def test_a_matrix_of_bad_jobs(vm_host: Any, kernel: Path, ansible_home: Path, tmp_path: Path) -> None:
+    """A host that is not there, a kernel that is not there, an option that does not exist; and check mode."""
+    hosts = {"vm": vm_host.inventory_vars(), "gone": {**vm_host.inventory_vars(), "ansible_port": 1}}
+    good = {"jobs_commands": {"good": "true"}, "jobs_json": str(tmp_path / "jobs.json")}
+    run = play(hosts, ansible_home, jobs_kernels=[str(kernel), "/none"], jobs_spread=False, **good)
+    assert run.rc != 0
+    rows = {(row["host"], row["kernel"]): row for row in json.loads((tmp_path / "jobs.json").read_text())}
+    assert len(rows) == 4
+    assert [key for key, row in rows.items() if not row["failed"]] == [("vm", str(kernel))]
+    assert "/none" in rows["vm", "/none"]["message"]
+    assert "Connection refused" in rows["gone", str(kernel)]["message"]
+    wrong = play(hosts, ansible_home, jobs_kernels=[str(kernel)], jobs_commands={"slow": {"comand": "true"}})
+    assert "'slow': uml.mconsole.job has no option 'comand'; did you mean 'command'?" in " ".join(str(wrong).split())
+    (tmp_path / "jobs.json").unlink()
+    play({"vm": hosts["vm"]}, ansible_home, "-C", jobs_kernels=[str(kernel)], **good).ok()
+    assert not list(tmp_path.iterdir())

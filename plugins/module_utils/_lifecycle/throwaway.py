@@ -46,6 +46,7 @@ class Scratch:
         os.chmod(self.path, 0o755)
         self.place = Place(umid=umid, uml_dir=os.path.join(self.path, "u"))
         self.log = os.path.join(self.path, "console.log")
+        self.cow = os.path.join(self.path, "root.cow")
         script = _KEEPER.format(pid=shlex.quote(self.place.pid_file), folder=shlex.quote(self.path))
         self._keeper = subprocess.Popen(  # pylint: disable=ansible-bad-function
             ["/bin/sh", "-c", script, "uml.mconsole keeper"],

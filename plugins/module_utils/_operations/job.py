@@ -54,7 +54,7 @@ def run(task: Task) -> Result:
     """Start the instance, run the command, and remove the instance, also after a failure."""
     umid = task.params.get("umid") or f"job-{secrets.token_hex(4)}"
     if task.check:
-        launch_spec.check_root(Place(umid, ""), kernel_args.desired(_of_instance(task.params), umid))
+        launch_spec.check_root(Place(umid, ""), kernel_args.desired(_of_instance(task.params, None), umid))
         return {"changed": True, "verdict": None, "umid": umid}
     scratch = Scratch(umid)
     try:
@@ -63,9 +63,12 @@ def run(task: Task) -> Result:
         scratch.close()
 
 
-def _of_instance(params: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the options of the instance that runs the command."""
+def _of_instance(params: Dict[str, Any], cow: Optional[str]) -> Dict[str, Any]:
+    """Return the options of the instance that runs the command; ``cow`` takes what the guest writes to its image."""
     found = {name: params.get(name) for name in _OF_INSTANCE}
+    root = found["root"] or {}
+    if cow and root.get("image") and not root.get("cow") and not root.get("read_only"):
+        found["root"] = {**root, "cow": cow}
     if params["shell_as_init"]:
         words = found["kernel_args"] or []
         if not isinstance(words, list):
@@ -104,7 +107,8 @@ class _Job:
         """Start the instance; return why it did not come up."""
         specs = {**COMMON_ARGUMENTS, **instance.ARGUMENTS}
         params = {name: spec.get("default") for name, spec in specs.items()}
-        params.update(_of_instance(self._params), **self._scratch.place._asdict(), console_log=self._scratch.log)
+        params.update(_of_instance(self._params, self._scratch.cow), **self._scratch.place._asdict())
+        params["console_log"] = self._scratch.log
         ready = "console" if self._params["shell_as_init"] else "login"  # a look at the line would end that init
         params.update(wait_for=ready, wait_timeout=self._params["boot_timeout"], supervisor="none")
         began = time.monotonic()
