@@ -132,11 +132,15 @@ def copy_root_image(target: Path) -> Path:
     return target
 
 
+DEBIAN_PACKAGES = ["python3", "openssh-server"]  # so that setup runs in it and finds the keys of a host
+
+
 def debian_image() -> Path:
     """Return where the Debian guest of the role is, or will be when the role has built it."""
     GUESTS.mkdir(parents=True, exist_ok=True)
     program = CHECKOUT / "roles" / "guest" / "files" / "build_guest"
-    return GUESTS / f"{hashlib.sha256(program.read_bytes()).hexdigest()[:16]}-debian.ext4"
+    digest = hashlib.sha256(program.read_bytes() + repr(DEBIAN_PACKAGES).encode())
+    return GUESTS / f"{digest.hexdigest()[:16]}-debian.ext4"
 
 
 LARGE = "32M"  # with blocks as large as a page: smaller ones, cut off in a write, are not clean even after replay
