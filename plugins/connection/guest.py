@@ -72,10 +72,11 @@ options:
   uml_transfer:
     description:
       - How input, output and files get into the guest and out of it.
-      - V(hostfs) uses a folder of the VM host that the guest mounts for the session. V(line) uses the line itself.
-        V(auto) uses V(hostfs) if it works, and otherwise V(line).
+      - V(hostfs) uses a folder of the VM host that the guest mounts for the session. V(disk) uses a disk that the guest
+        has for each transfer of more than 256 KiB, and otherwise the line. V(line) uses the line itself. V(auto) uses
+        the first of them that works.
     type: str
-    choices: [auto, hostfs, line]
+    choices: [auto, hostfs, disk, line]
     default: auto
     vars:
       - name: ansible_uml_transfer

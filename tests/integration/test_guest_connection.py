@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from support import ansible, guest, kernels, uml
+from support import ansible, guest, kernels, parity, uml
 from support.wait import wait_until
 
 OURS = "uml.mconsole.guest"
@@ -52,6 +52,12 @@ def readers(instance: uml.Instance) -> str:
 def mailboxes() -> list[Path]:
     """Return the folders of the VM host that guests see."""
     return list(Path("/tmp").glob(".uml-guest-*"))
+
+
+def disks(instance: uml.Instance) -> dict[int, str]:
+    """Return the disks that an instance has, without its root."""
+    found = {unit: instance.request(f"config ubd{unit}")[1] for unit in range(1, 16)}
+    return {unit: config for unit, config in found.items() if config}
 
 
 @pytest.fixture(scope="module")
@@ -163,14 +169,28 @@ def test_modules_run_in_the_guest(vm_host: Any, full: uml.Instance, tmp_path: Pa
     assert full.guest("stat -c %a /tmp/copied").strip() == "640"
 
 
-def test_large_files_come_through_whole(vm_host: Any, full: uml.Instance, tmp_path: Path) -> None:
-    (tmp_path / "large").write_bytes(os.urandom(9_000_001))
+def test_setup_inside_says_what_the_console_says_outside(vm_host: Any, full: uml.Instance) -> None:
+    tasks = play({"uml.mconsole.instance_facts": {"gather_subset": ["all"]}}, {"ansible.builtin.setup": {}})
+    run = ansible.run_playbook(tasks, hosts(vm_host, full), timeout=200).ok()
+    ours, theirs = (parity.plain(run.result("full", task)["ansible_facts"]) for task in ("T0", "T1"))
+    # A guest with the VM host's /usr has its lsb_release, which has this word for a release without a code name.
+    assert parity.differences(ours, theirs) in ({}, {"distribution_release": ("NA", "n/a")})
+    assert set(ours) >= {"distribution", "mounts", "devices", "interfaces", "lo", "kernel"}
+
+
+SIZES = {"hostfs": 9_000_001, "disk": 9_000_001, "line": 300_001}
+
+
+@pytest.mark.parametrize("way", SIZES)
+def test_large_files_come_through_whole(vm_host: Any, full: uml.Instance, tmp_path: Path, way: str) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(SIZES[way]))
     tasks = (
         {"ansible.builtin.copy": {"src": str(tmp_path / "large"), "dest": "/tmp/large"}},
         {"ansible.builtin.fetch": {"src": "/tmp/large", "dest": f"{tmp_path}/back", "flat": True}},
     )
-    ansible.run_playbook(play(*tasks), hosts(vm_host, full)).ok()
+    ansible.run_playbook(play(*tasks), hosts(vm_host, full, ansible_uml_transfer=way)).ok()
     assert (tmp_path / "back").read_bytes() == (tmp_path / "large").read_bytes()
+    assert disks(full) == {}
 
 
 def test_a_prompt_is_answered(vm_host: Any, launch_guest: Any) -> None:
@@ -251,7 +271,7 @@ def test_each_kernel(vm_host: Any, launch_guest: Any, series: str, tmp_path: Pat
     instance = launch_guest("each", *LINE, kernel=kernels.path(series))
     (tmp_path / "script").write_bytes(b"#!/bin/sh\nsha256sum <$0\nexit\n" + os.urandom(300_000))
     wanted = hashlib.sha256((tmp_path / "script").read_bytes()).hexdigest()
-    for way in ("hostfs", "line"):
+    for way in SIZES:
         inventory = hosts(vm_host, instance, ansible_uml_transfer=way)
         said = ansible.adhoc("each", "ansible.builtin.script", str(tmp_path / "script"), inventory).only("each")
         assert said.result["stdout"].split()[0] == wanted
@@ -274,6 +294,25 @@ def test_a_killed_client_leaves_nothing_and_the_next_task_works(
     os.kill(client_of(ansible_home), signal.SIGKILL)
     wait_until(lambda: set(mailboxes()) <= before, 30, "the folder is gone with the client")
     assert raw(bare, inventory, "echo 2", home=ansible_home).result["stdout"] == "2\n"
+
+
+@pytest.mark.parametrize("series", kernels.wanted()[::2])
+def test_a_disk_is_taken_back_from_the_guest_of_a_killed_client(
+    vm_host: Any, launch_guest: Any, ansible_home: Path, series: str
+) -> None:
+    """The guest has the disk open for a while, so it can only be taken back later."""
+    instance = launch_guest("each", *LINE, kernel=kernels.path(series))
+    inventory = hosts(vm_host, instance, ansible_uml_transfer="disk")
+    assert raw(instance, inventory, "echo 1", home=ansible_home).result["stdout"] == "1\n"
+    instance.guest("(until sleep 3 </dev/ubdp; do sleep 0.1; done) >/dev/null 2>&1 &")
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(raw, instance, inventory, "head -c 40000000 /dev/zero", home=ansible_home)
+        wait_until(lambda: disks(instance), 60, "the guest has a disk")
+        os.kill(client_of(ansible_home), signal.SIGKILL)
+        running.result()
+    wait_until(lambda: not disks(instance), 60, "the disk is taken back")
+    assert raw(instance, inventory, "head -c 400000 /dev/zero | tr '\\0' a", home=ansible_home).result["rc"] == 0
+    assert disks(instance) == {}
 
 
 def test_a_client_that_is_killed_in_a_command_is_said_to_be_lost(

@@ -117,7 +117,7 @@ class GuestFolder:
     shows_end = False
 
     def __init__(self, talk: Talk) -> None:
-        self._talk = talk
+        self.talk = talk
         self._sum = functools.partial(sums.of_bytes, talk.tool)
 
     @classmethod
@@ -140,13 +140,13 @@ class GuestFolder:
 
     def put(self, name: str, stream: BinaryIO, deadline: float) -> None:
         """Write a file that was not there."""
-        self._talk.push(stream, name, self._sum, deadline)
+        self.talk.push(stream, name, self._sum, deadline)
 
     def take(self, name: str, size: int, most: int, deadline: float) -> BinaryIO:
         """Return what a command wrote to a file."""
         target: BinaryIO = tempfile.SpooledTemporaryFile(_MEMORY)  # type: ignore[assignment] # noqa: SIM115
         if size:
-            self._talk.pull(name, min(size, most), target, self._sum, deadline)
+            self.talk.pull(name, min(size, most), target, self._sum, deadline)
         target.seek(0)
         return target
 
@@ -167,7 +167,7 @@ class GuestFolder:
         words = f"$(cat {number}.rc) $(wc -c <{number}.out) $(wc -c <{number}.err)"
         pattern = rf"a {number} ([0-9]+) +([0-9]+) +([0-9]+) = ([0-9]+) +([0-9]+) +([0-9]+) \."
         with contextlib.suppress(UnansweredError):
-            found = self._talk.ask(f'a="{words}";echo "@$S a {number} $a = $a ."', pattern, deadline)
+            found = self.talk.ask(f'a="{words}";echo "@$S a {number} $a = $a ."', pattern, deadline)
             first, second = _numbers(found.groups()[:3]), _numbers(found.groups()[3:])
             return Status(*first) if first == second else None
         return None
@@ -176,7 +176,7 @@ class GuestFolder:
         """Remove what belongs to a command."""
         names = " ".join(f"{number}.{suffix}" for suffix in _SUFFIXES)
         with contextlib.suppress(Cancelled, UnansweredError):
-            self._talk.tell(f"rm -f {names}", time.monotonic() + 1)
+            self.talk.tell(f"rm -f {names}", time.monotonic() + 1)
 
 
 def _numbers(texts: Tuple[bytes, ...]) -> Tuple[int, ...]:

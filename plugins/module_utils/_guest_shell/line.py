@@ -142,29 +142,35 @@ class Line:
 
         :raises Gone: when the other end is closed
         """
+        goes_on = True
         while True:
             match = pattern.search(self._said)
             if match is not None:
                 self._said = self._said[match.end() :]
                 return match
-            more = self.hear(deadline)
-            if not more:
+            if not goes_on:
                 return None
-            self._said = (self._said + more)[-_KEPT:]
+            goes_on = self.listen(deadline)
 
     def listen(self, deadline: float) -> bool:
-        """Keep what the guest says next; False when it says nothing in time."""
+        """Keep what the guest says next; False when it says nothing in time, or the time was over before.
+
+        A guest that says more than we can read is heard only once more then.
+        """
+        is_late = time.monotonic() >= deadline
         more = self.hear(deadline)
         self._said = (self._said + more)[-_KEPT:]
-        return bool(more)
+        return bool(more) and not is_late
 
     def expect_or_prompt(self, pattern: Pattern[bytes], prompts: Sequence[Pattern[bytes]], deadline: float) -> bool:
         """Return whether a pattern came, and stop as well when what was said ends with one of the prompts."""
+        goes_on = True
         while True:
             if pattern.search(self._said):
                 return self.expect(pattern, deadline) is not None
-            if any(prompt.search(self._said) for prompt in prompts) or not self.listen(deadline):
+            if any(prompt.search(self._said) for prompt in prompts) or not goes_on:
                 return False
+            goes_on = self.listen(deadline)
 
     def exactly(self, count: int, deadline: float) -> bytes:
         """Return the next ``count`` bytes, or as many as come in time."""

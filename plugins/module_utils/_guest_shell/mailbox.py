@@ -111,17 +111,30 @@ class Mailbox:
         return Error(f"the guest has put something that is not a plain file of its user at {self.path}/{name}")
 
 
+def is_left_behind(path: str) -> bool:
+    """Return whether a path is that of a folder of this kind which nothing uses any more, there or removed."""
+    if os.path.dirname(path) != "/tmp" or not os.path.basename(path).startswith(_PREFIX):
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return time.time() - os.fstat(descriptor).st_mtime > _SETTLED
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _sweep() -> None:
     """Remove folders that nothing uses any more, whose keepers were killed as well."""
     for path in glob.glob(f"/tmp/{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if time.time() - os.fstat(descriptor).st_mtime > _SETTLED:
-                    shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+        if is_left_behind(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _keep(path: str) -> subprocess.Popen[bytes]:

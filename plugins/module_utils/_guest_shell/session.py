@@ -13,8 +13,10 @@ import shlex
 import time
 from typing import BinaryIO, Callable, NamedTuple, Optional, Union
 
+from .._mconsole.console import Console
 from .._mconsole.errors import Error, UnansweredError
 from . import login, sums
+from .disk_folder import DiskFolder
 from .folders import GuestFolder, SharedFolder, Status
 from .line import Gone, Line
 from .login import Account
@@ -25,7 +27,7 @@ _FIRST_LOOK = 0.003  # grows to _LOOK: a folder of the VM host shows the end bef
 _LOOK = 0.2  # seconds between looks at what a command has done, where the line does not say that it has ended
 _STALE = 10.0  # seconds that a session takes for what is not the command itself
 MOST = 256 << 20  # bytes of output that are taken
-WAYS = ("auto", "hostfs", "line")
+WAYS = ("auto", "hostfs", "disk", "line")
 
 # R runs a command once, and says that it has ended when all that it wrote can be seen from outside.
 _RUN = 'R(){ [ $1 -gt $N ]||return 1;N=$1;(. ./$1.cmd);r=$?;: >>$1.out;: >>$1.err;echo $r >$1.rc;echo "@$S $1"; }'
@@ -38,6 +40,14 @@ _FEED = (
     '$([ ! -e {number}.end ]||echo .)" >&9;;'
     '"P $S "*)printf "%s\\n" "${{p#P $S }}";break;;"N $S")break;;esac;done;cat {number}.in 2>/dev/null; }}'
 )
+
+
+class Data(NamedTuple):
+    """How data gets in and out: the way, the user of the instance, and its console for the way of a disk."""
+
+    way: str
+    uid: int
+    console: Optional[Console] = None
 
 
 class Become(NamedTuple):
@@ -66,19 +76,11 @@ class Session:
         self._running = self._group = 0
 
     @classmethod
-    def open(
-        cls, line: Line, account: Account, way: str, uid: int, deadline: float, cancelled: Callable[[], bool]
-    ) -> Session:
+    def open(cls, line: Line, account: Account, data: Data, deadline: float, cancelled: Callable[[], bool]) -> Session:
         """Start a reader at the end of a line, which this process must hold alone."""
         talk = Talk(login.enter(line, account, deadline), cancelled)
         has = talk.prepare(deadline).split()
-        folder: Optional[Union[SharedFolder, GuestFolder]] = None
-        if way in ("auto", "hostfs"):
-            folder = SharedFolder.make(talk, uid, deadline)
-        if folder is None and way == "hostfs":
-            raise Error(f"the guest of {line.umid} cannot mount a folder of the VM host by hostfs", umid=line.umid)
-        if folder is None:
-            folder = GuestFolder.make(talk, deadline)
+        folder = _folder(talk, data, deadline)
         number = talk.next()
         talk.ask(f'{_RUN};echo "@$S d {number}"', f"d {number}", deadline)
         return cls(talk, folder, "setsid" in has)
@@ -105,11 +107,11 @@ class Session:
         :raises Cancelled: when the one who waits has gone; the command is ended
         """
         number = self._running = self.talk.next()
-        soon = time.monotonic() + _STALE
         if stdin is not None:
             self.folder.put(f"{number}.in", stdin, self._transfer_deadline(stdin))
         text = self._script(number, command, stdin is not None, become)
-        self.folder.put(f"{number}.cmd", io.BytesIO(text.encode("utf-8", "surrogateescape")), soon)
+        script = io.BytesIO(text.encode("utf-8", "surrogateescape"))
+        self.folder.put(f"{number}.cmd", script, time.monotonic() + _STALE)
         try:
             status = self._wait(number, become)
             self._running = 0
@@ -222,3 +224,22 @@ class Session:
 
     def _say(self, text: str) -> None:
         self.line.send(f"\n{text}\n".encode(), time.monotonic() + _STALE)
+
+
+def _folder(talk: Talk, data: Data, deadline: float) -> Union[SharedFolder, GuestFolder]:
+    """Return the folder for the way that is asked for, or for the first one that works.
+
+    :raises Error: when the guest has no such way
+    """
+    shared = SharedFolder.make(talk, data.uid, deadline) if data.way in ("auto", "hostfs") else None
+    if shared is not None:
+        return shared
+    if data.way == "hostfs":
+        raise Error(f"the guest of {talk.line.umid} cannot mount a folder of the VM host by hostfs")
+    folder = GuestFolder.make(talk, deadline)
+    if data.way == "line" or data.console is None:
+        return folder
+    found = DiskFolder.beside(folder, data.console, data.uid, data.way == "disk", deadline)
+    if found is None and data.way == "disk":
+        raise Error(f"the guest's user of {talk.line.umid} is not root, so it cannot use a disk for the transfer")
+    return found or folder

@@ -18,7 +18,7 @@ from .._mconsole.instances import Place
 from . import finder
 from .line import Gone, Line
 from .login import Account
-from .session import WAYS, Session
+from .session import WAYS, Data, Session
 
 _NUDGE = 0.2  # seconds that a kernel may take to answer what is only to wake it
 _ALIVE = 3.0  # seconds in which an idle reader answers
@@ -140,8 +140,8 @@ def _open(door: Door, deadline: float, cancelled: Callable[[], bool], stack: con
     opened = contextlib.ExitStack()
     try:
         opened.enter_context(line.alone(deadline))
-        owner = _owner(finder.console_of(door.place, door.timeout))
-        session = Session.open(line, door.account, door.way, owner, deadline, cancelled)
+        console = finder.console_of(door.place, door.timeout)
+        session = Session.open(line, door.account, Data(door.way, _owner(console), console), deadline, cancelled)
     except BaseException:
         opened.close()
         line.close()

@@ -21,9 +21,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell import line as line_module
+from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell import session as session_module
 from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell.line import Gone, Line
 from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell.login import Account
-from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell.session import Session
+from ansible_collections.uml.mconsole.plugins.module_utils._guest_shell.session import Data, Session
 from ansible_collections.uml.mconsole.plugins.module_utils._mconsole.errors import Error
 from support.fake_line import FakeLine
 
@@ -37,7 +38,7 @@ def session(fake: FakeLine, line_class: type[Line] = Line, seconds: float = 20) 
     """Yield a session at a line."""
     line = line_class("fake", "ssl1", fake.path, lambda: None)
     try:
-        opened = Session.open(line, ACCOUNT, "line", os.getuid(), time.monotonic() + seconds, lambda: False)
+        opened = Session.open(line, ACCOUNT, Data("line", os.getuid()), time.monotonic() + seconds, lambda: False)
         yield opened
         opened.close()
     finally:
@@ -125,6 +126,19 @@ def test_the_next_user_gets_in_wherever_the_one_before_was_killed(count: int) ->
             said(lent)
         with session(fake, seconds=40) as lent:
             assert said(lent) == WORDS
+
+
+def test_input_may_take_longer_than_a_command_has_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "_STALE", 3.0)
+    with FakeLine() as fake, session(fake) as lent:
+        put = lent.folder.put
+
+        def slow(name: str, *rest: Any) -> None:
+            put(name, *rest)
+            time.sleep(3.5 if name.endswith(".in") else 0)
+
+        monkeypatch.setattr(lent.folder, "put", slow)
+        assert outcome(lent, "wc -c", bytes(5000)) == (0, b"5000\n")
 
 
 TALKERS = {
