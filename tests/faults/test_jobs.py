@@ -97,6 +97,6 @@ def test_each_verdict_is_right_and_nothing_is_left(tmp_path: Path) -> None:
         assert bool(result.get("failed")) == (job.verdict != "ended" or job.number % 3 != 0)
     assert set(Path("/tmp").glob("uml-job.*")) == folders
     wait_until(lambda: set(Path("/tmp").glob(".uml-guest-*")) <= mailboxes, 30, "the folders that guests saw are gone")
-    assert not processes.of_command("umid=job-")
+    assert not processes.with_text("umid=job-")
     assert image.read_bytes() == before
     assert list(tmp_path.iterdir()) == [image]

@@ -99,7 +99,7 @@ def test_nothing_starts_in_check_mode(vm_host: Any, kernel: Path) -> None:
     arguments = {"kernel": str(kernel), "root": {"initrd": str(guest.initrd())}, "command": "true", "umid": "never"}
     said = ansible.adhoc("vm", "uml.mconsole.job", arguments, {"vm": vm_host.inventory_vars()}, extra_args=["-C"])
     assert said.only("vm").changed
-    assert not processes.of_command("umid=never")
+    assert not processes.with_text("umid=never")
 
 
 # The playbook

@@ -39,15 +39,9 @@ def of_session(session: int) -> list[int]:
     return [process.pid for process in running() if process.session == session]
 
 
-def of_command(text: str) -> list[int]:
+def with_text(text: str) -> list[int]:
     """List the processes whose command line holds a text."""
-    return [process.pid for process in running() if text.encode() in _command(process.pid)]
-
-
-def _command(pid: int) -> bytes:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
+    return [process.pid for process in running() if text.encode() in b"\0".join(_arguments(process.pid))]
 
 
 def descendants(pid: int) -> list[int]:
