@@ -290,9 +290,10 @@ def test_a_full_disk_is_accounted_for(running: Collecting, launch_guest: Launch)
         wait_until(lambda: running()["counters"]["lost"] >= 490, 60, "some of it lost")
     guest.guest("echo after > /proc/mconsole")
     running.wait("message", "a", "after")
-    kept = [each for each in running.events("message") if each["data"] == "full"]
+    kept = [event for event in running.events("message") if event["data"] == "full"]
     assert 990 <= len(kept) <= 1000  # and what else came then
-    assert sum(each["lost"] for each in running.events("gap")) == 1500 - len(kept)
+    lost = sum(event["lost"] for event in running.events("gap"))
+    assert 0 <= lost - (1500 - len(kept)) <= 10  # a test beside this one can do an operation, which is an event as well
 
 
 @contextlib.contextmanager
