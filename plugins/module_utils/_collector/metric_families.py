@@ -67,6 +67,11 @@ class View(NamedTuple):
         return self.sample.load.get(minutes) if self.sample is not None else None
 
 
+def _start_time(view: View) -> Value:
+    start = view.tracked.start
+    return view.booted + start / os.sysconf("SC_CLK_TCK") if view.booted and start else None
+
+
 Row = Tuple[str, str, str, Callable[[View], Value]]
 _OF_COLLECTOR = (
     ("collector_start_time_seconds", "gauge", "Time when the collector started, in seconds since 1970.", "began"),
@@ -95,7 +100,7 @@ _OF_INSTANCE: Tuple[Row, ...] = (
         "Notifications that it sent.",
         lambda view: sum(view.tracked.seen.values()),
     ),
-    ("start_time_seconds", "gauge", "Time when its process started.", lambda view: _start_time(view)),
+    ("start_time_seconds", "gauge", "Time when its process started.", _start_time),
     ("boot_time_seconds", "gauge", "Time when its kernel made its console.", lambda view: view.tracked.boot_time),
     (
         "cpu_seconds_total",
@@ -229,11 +234,6 @@ def _of_parts(
         ({**view.labels, label: part}, getattr(found[part], field)) for view, label, found in parts for part in found
     ]
     return Family(f"{_NAME}_instance_{name}", kind, text, [(labels, one) for labels, one in values if one is not None])
-
-
-def _start_time(view: View) -> Value:
-    start = view.tracked.start
-    return view.booted + start / os.sysconf("SC_CLK_TCK") if view.booted and start else None
 
 
 def _boot_of_vm_host() -> float:
