@@ -141,7 +141,7 @@ EXAMPLES = r"""
 
 - name: Serve metrics to Prometheus, and ask no instance for them
   uml.mconsole.collector:
-    metrics_listen: /run/uml-metrics.sock
+    metrics_listen: ~/uml-metrics.sock
     guest_metrics: false
 
 - name: See what is covered

@@ -199,6 +199,7 @@ BETWEEN = {
 NOT_EXAMPLES = {"uml.mconsole.collector", "uml.mconsole.instance", "Gathering Facts"}
 # What the other examples do not leave as it was is what they are for.
 CHANGE_NOTHING = {
+    "Give it another kernel, and go back to the present one if it does not come up",  # which is the one it has here
     "See what is covered",
     "End a scratch instance at once",
     "Show errors since midnight",
