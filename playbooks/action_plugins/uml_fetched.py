@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the backup.
 
-        :raises AnsibleActionFail: when there is none
+        :raises AnsibleActionFail: when the directory has no such backup
         """
         result = super().run(tmp, task_vars)
         folder, time = _playbooks.place(self._task.args["src"]), self._task.args["time"]

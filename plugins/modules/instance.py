@@ -319,7 +319,7 @@ EXAMPLES = r"""
 - name: Give it another kernel, and go back to the present one if it does not come up
   uml.mconsole.instance:
     umid: web1
-    kernel: /usr/bin/linux.uml
+    kernel: /srv/uml/linux-next
     restart: when_required
     rollback: true
 
